@@ -1,0 +1,25 @@
+/*
+ * runnel.h - everything that librunnel offers. Each noun has a header of its own under runnel/.
+ */
+#ifndef RUNNEL_H
+#define RUNNEL_H
+
+#include <runnel/chan.h>
+#include <runnel/cond.h>
+#include <runnel/ctx.h>
+#include <runnel/debug.h>
+#include <runnel/error.h>
+#include <runnel/fd.h>
+#include <runnel/fiber.h>
+#include <runnel/group.h>
+#include <runnel/mutex.h>
+#include <runnel/once.h>
+#include <runnel/process.h>
+#include <runnel/rwmutex.h>
+#include <runnel/select.h>
+#include <runnel/signal.h>
+#include <runnel/time.h>
+#include <runnel/wait_group.h>
+#include <runnel/worker_pool.h>
+
+#endif

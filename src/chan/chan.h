@@ -1,0 +1,80 @@
+/*
+ * The channel, as chan.c, select.c and timer.c see it.
+ *
+ * Invariants, with the lock held:
+ * - if count > 0 then no receiver waits; if count < capacity then no sender waits;
+ * - receivers and senders never wait at once (but for the two cases of one select);
+ * - once closed nobody waits.
+ * With the lock free: if a send or receive would not wait, its bit in ready is set. The converse
+ * holds only after the next change: a waiter that was cancelled leaves the bit behind.
+ */
+#ifndef RN_CHAN_CHAN_H
+#define RN_CHAN_CHAN_H
+
+#include "base/spinlock.h"
+#include "wait/waitq.h"
+
+#include <runnel/chan.h>
+#include <string.h>
+
+enum { CHAN_CAN_RECV = 1, CHAN_CAN_SEND = 2 };
+
+struct rn_chan {
+    struct spinlock lock; /* guards all below but what never changes */
+    atomic_u8 ready;      /* CHAN_CAN_ bits, to look at without the lock */
+    bool closed;
+    int cause;
+    size_t count; /* elements buffered */
+    size_t head;  /* index of the oldest */
+    struct waitq senders, receivers;
+
+    /* Never changes. */
+    cache_aligned size_t capacity;
+    size_t element_size;
+    void (*drop)(void *element);
+    const char *name;
+    atomic_u32 references;
+
+    /* For who builds on channels, set before the channel is shared; called outside the lock. */
+    void (*on_recv)(struct rn_chan *ch); /* after a value was received */
+    void (*on_free)(struct rn_chan *ch); /* the last reference has gone */
+    void *owner;
+    unsigned char elements[] __attribute__((aligned(16)));
+};
+
+/* What one step did under the lock. */
+enum chan_step {
+    /* the value was moved; *wake, unless NULL, is to be woken with 0 after the unlock */
+    CHAN_MOVED,
+    CHAN_CLOSED,
+    CHAN_BLOCKED /* it would wait */
+};
+
+/* One send or receive if it needs no waiting. With the lock held. */
+enum chan_step chan_send_step(struct rn_chan *ch, const void *value, struct waiter **wake);
+enum chan_step chan_recv_step(struct rn_chan *ch, void *value, struct waiter **wake);
+
+/*
+ * What follows a receive, outside the lock. dropped: the element that went into no place, or NULL.
+ */
+static inline void chan_received(struct rn_chan *ch)
+{
+    if (unlikely(ch->on_recv != NULL))
+        ch->on_recv(ch);
+}
+
+/* Brings ready up to date, as it will be with the lock free. */
+static inline void chan_publish_ready(struct rn_chan *ch)
+{
+    unsigned recv = ch->count > 0 || ch->closed || !waitq_empty(&ch->senders);
+    unsigned send = ch->count < ch->capacity || ch->closed || !waitq_empty(&ch->receivers);
+    store_relaxed(&ch->ready, (uint8_t)(recv * CHAN_CAN_RECV | send * CHAN_CAN_SEND));
+}
+
+static inline void chan_unlock(struct rn_chan *ch)
+{
+    chan_publish_ready(ch);
+    spin_unlock(&ch->lock);
+}
+
+#endif

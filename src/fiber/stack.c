@@ -1,0 +1,397 @@
+/*
+ * Slabs, the pool of free stacks, and the layout of one stack; see stack.h.
+ *
+ * Invariant: a slot is in exactly one place: in use, in a worker's cache, in its class's hot list,
+ * or in its slab's cold list. Guards are set when a slot is first used and stay until the slab
+ * goes.
+ */
+#include "fiber/stack.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/spinlock.h"
+#include "fiber/annotate.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLAB_SLOTS_MAX 64
+#define SLAB_BYTES_MAX (16u << 20)
+#define CLASS_COUNT 16  /* of STACK_BYTES_MIN << order bytes */
+#define COLOUR_LINES 12 /* tops are spread over so many cache lines */
+#define HOT_KEEP 256    /* hot stacks of a class that trimming leaves */
+#define GUARD_PAGES 4   /* a frame larger than this could jump over the guard */
+#define GUARD_BYTES_MIN (16u << 10)
+
+struct slab {
+    struct list_node node;      /* in slabs */
+    struct list_node cold_node; /* in its class's list while it has cold slots */
+    char *base;
+    uint32_t order; /* its class: slots of STACK_BYTES_MIN << order bytes */
+    uint32_t slots;
+    uint32_t cold_count;
+    uint8_t cold[SLAB_SLOTS_MAX];
+    _Atomic(struct fiber *) fibers[SLAB_SLOTS_MAX]; /* set at first use */
+};
+
+struct stack_class {
+    struct fiber *hot;    /* linked by next */
+    atomic_u32 hot_count; /* written under the lock */
+    struct list cold_slabs;
+};
+
+/* Guards everything in pool. Nothing else is taken under it. */
+static struct {
+    struct spinlock lock;
+    struct stack_class classes[CLASS_COUNT];
+    struct list slabs;
+    uint64_t reserved;
+    size_t guard_bytes;
+    uint32_t default_class;
+} pool = {.default_class = 3};
+
+static size_t class_bytes(uint32_t order)
+{
+    return (size_t)STACK_BYTES_MIN << order;
+}
+
+static uint32_t class_for(size_t bytes)
+{
+    uint32_t order = 0;
+    while (class_bytes(order) < bytes)
+        order++;
+    return order;
+}
+
+void stack_configure(size_t bytes)
+{
+    size_t page = os_page_size();
+    pool.guard_bytes = page * GUARD_PAGES;
+    if (pool.guard_bytes > GUARD_BYTES_MIN)
+        pool.guard_bytes = page > GUARD_BYTES_MIN ? page : GUARD_BYTES_MIN;
+    pool.default_class = class_for(bytes * ANNOTATE_STACK_FACTOR);
+}
+
+size_t stack_default_bytes(void)
+{
+    return class_bytes(pool.default_class);
+}
+
+static char *slot_base(const struct slab *slab, uint32_t slot)
+{
+    return slab->base + slot * class_bytes(slab->order);
+}
+
+void *fiber_stack_low(const struct fiber *fiber)
+{
+    return slot_base(fiber->slab, fiber->slot) + pool.guard_bytes;
+}
+
+size_t fiber_stack_bytes(const struct fiber *fiber)
+{
+    return (size_t)((const char *)fiber - (const char *)fiber_stack_low(fiber));
+}
+
+/* The control block's place: below the top by a colour, on a cache line. */
+static struct fiber *slot_fiber(const struct slab *slab, uint32_t slot)
+{
+    uintptr_t top = (uintptr_t)slot_base(slab, slot) + class_bytes(slab->order);
+    uintptr_t colour = (slot * 5u % COLOUR_LINES) * CACHE_LINE;
+    return (struct fiber *)((top - colour - sizeof(struct fiber)) & ~(uintptr_t)(CACHE_LINE - 1));
+}
+
+static struct slab *slab_new(uint32_t order)
+{
+    struct slab *slab = calloc(1, sizeof *slab);
+    size_t slots = SLAB_BYTES_MAX / class_bytes(order);
+    void *base;
+
+    if (slab == NULL)
+        return NULL;
+    slab->slots = slots > SLAB_SLOTS_MAX ? SLAB_SLOTS_MAX : slots == 0 ? 1 : (uint32_t)slots;
+    slab->order = order;
+    if (os_reserve(&base, slab->slots * class_bytes(order)) != 0) {
+        free(slab);
+        return NULL;
+    }
+    annotate_slab_made(base, slab->slots * class_bytes(slab->order));
+    slab->base = base;
+    for (uint32_t i = 0; i < slab->slots; i++)
+        slab->cold[i] = (uint8_t)(slab->slots - 1 - i);
+    slab->cold_count = slab->slots;
+    return slab;
+}
+
+/* First use of a slot: the guard, the control block. The pool's lock is not held. */
+static int slot_open(struct slab *slab, uint32_t slot, const char **detail)
+{
+    static char text[160]; /* the same words whoever writes them */
+    struct fiber *fiber = slot_fiber(slab, slot);
+    bool split;
+    int err = os_guard(slot_base(slab, slot), pool.guard_bytes, &split);
+
+    if (err != 0) {
+        snprintf(text, sizeof text,
+                 "cannot guard one more stack: the limit on mappings, vm.max_map_count = %ld, is "
+                 "reached (a kernel from 6.13 needs none)",
+                 os_mapping_limit());
+        *detail = text;
+        return -ENOMEM;
+    }
+    fiber->kind = FIBER_STACK;
+    fiber->slab = slab;
+    fiber->slot = slot;
+    annotate_stack_made(fiber, slot_base(slab, slot) + pool.guard_bytes, fiber);
+    store_release(&slab->fibers[slot], fiber); /* E12: publishes the control block to dumps */
+    return 0;
+}
+
+static void cold_push_locked(struct slab *slab, uint32_t slot)
+{
+    if (slab->cold_count == 0)
+        list_push_front(&pool.classes[slab->order].cold_slabs, &slab->cold_node);
+    slab->cold[slab->cold_count++] = (uint8_t)slot;
+}
+
+static uint32_t cold_pop_locked(struct slab *slab)
+{
+    uint32_t slot = slab->cold[--slab->cold_count];
+    if (slab->cold_count == 0)
+        list_remove(&pool.classes[slab->order].cold_slabs, &slab->cold_node);
+    return slot;
+}
+
+/* A slab of this class with a cold slot, its slot taken; makes a slab when there is none. */
+static struct slab *cold_take(uint32_t order, uint32_t *slot)
+{
+    struct list *list = &pool.classes[order].cold_slabs;
+    struct slab *slab = NULL;
+
+    spin_lock(&pool.lock);
+    if (list_empty(list)) {
+        spin_unlock(&pool.lock);
+        slab = slab_new(order);
+        if (slab == NULL)
+            return NULL;
+        spin_lock(&pool.lock);
+        list_push_back(&pool.slabs, &slab->node);
+        list_push_front(list, &slab->cold_node);
+        pool.reserved += slab->slots;
+    }
+    slab = container_of(list->first, struct slab, cold_node);
+    *slot = cold_pop_locked(slab);
+    spin_unlock(&pool.lock);
+    return slab;
+}
+
+static int cold_open(struct fiber **out, uint32_t order, const char **detail)
+{
+    uint32_t slot;
+    struct slab *slab = cold_take(order, &slot);
+
+    if (slab == NULL) {
+        *detail = "no address space for one more slab of stacks";
+        return -ENOMEM;
+    }
+    struct fiber *fiber = load_relaxed(&slab->fibers[slot]);
+    if (fiber == NULL) {
+        int err = slot_open(slab, slot, detail);
+        if (err != 0) {
+            spin_lock(&pool.lock);
+            cold_push_locked(slab, slot);
+            spin_unlock(&pool.lock);
+            return err;
+        }
+        fiber = load_relaxed(&slab->fibers[slot]);
+    }
+    fiber->kind = FIBER_STACK; /* trimming zeroed the page */
+    fiber->slab = slab;
+    fiber->slot = slot;
+    *out = fiber;
+    return 0;
+}
+
+/* Up to STACK_BATCH hot stacks of a class, linked; *count says how many. */
+static struct fiber *hot_take(uint32_t order, uint32_t most, uint32_t *count)
+{
+    struct stack_class *c = &pool.classes[order];
+    struct fiber *first, *last = NULL;
+    uint32_t n = 0;
+
+    spin_lock(&pool.lock);
+    first = c->hot;
+    for (struct fiber *f = first; f != NULL && n < most; f = f->next, n++)
+        last = f;
+    if (last != NULL) {
+        c->hot = last->next;
+        last->next = NULL;
+    }
+    store_relaxed(&c->hot_count, load_relaxed(&c->hot_count) - n);
+    spin_unlock(&pool.lock);
+    *count = n;
+    return first;
+}
+
+static void hot_give(uint32_t order, struct fiber *first, struct fiber *last, uint32_t count)
+{
+    struct stack_class *c = &pool.classes[order];
+
+    spin_lock(&pool.lock);
+    last->next = c->hot;
+    c->hot = first;
+    store_relaxed(&c->hot_count, load_relaxed(&c->hot_count) + count);
+    spin_unlock(&pool.lock);
+}
+
+int stack_take(struct fiber **out, struct stack_cache *cache, size_t bytes, const char **detail)
+{
+    uint32_t order = pool.default_class;
+    uint32_t count;
+
+    if (unlikely(bytes != 0))
+        order = class_for(bytes);
+    if (order != pool.default_class || cache == NULL) {
+        *out = hot_take(order, 1, &count);
+        return count == 1 ? 0 : cold_open(out, order, detail);
+    }
+    if (unlikely(cache->free == NULL)) {
+        cache->free = hot_take(order, STACK_BATCH, &cache->count);
+        if (cache->free == NULL)
+            return cold_open(out, order, detail);
+    }
+    *out = cache->free;
+    cache->free = cache->free->next;
+    cache->count--;
+    return 0;
+}
+
+static void cache_shrink(struct stack_cache *cache, uint32_t batch)
+{
+    struct fiber *first = cache->free, *last = first;
+
+    for (uint32_t i = 1; i < batch; i++)
+        last = last->next;
+    cache->free = last->next;
+    cache->count -= batch;
+    hot_give(pool.default_class, first, last, batch);
+}
+
+void stack_give(struct stack_cache *cache, struct fiber *fiber)
+{
+    if (cache == NULL || fiber->slab->order != pool.default_class) {
+        hot_give(fiber->slab->order, fiber, fiber, 1);
+        return;
+    }
+    fiber->next = cache->free;
+    cache->free = fiber;
+    if (unlikely(++cache->count > STACK_CACHE_MAX))
+        cache_shrink(cache, STACK_BATCH);
+}
+
+void stack_cache_flush(struct stack_cache *cache)
+{
+    if (cache->count > 0)
+        cache_shrink(cache, cache->count);
+}
+
+/* Discards from the whole stack, control block included, what is in pages of its own. */
+static void slot_discard(struct slab *slab, uint32_t slot)
+{
+    os_discard(slot_base(slab, slot) + pool.guard_bytes,
+               class_bytes(slab->order) - pool.guard_bytes);
+}
+
+static uint32_t class_trim(uint32_t order)
+{
+    uint32_t trimmed = 0;
+
+    while (load_relaxed(&pool.classes[order].hot_count) > HOT_KEEP) {
+        uint32_t count;
+        struct fiber *f = hot_take(order, STACK_BATCH, &count);
+        for (struct fiber *next; f != NULL; f = next, trimmed++) {
+            struct slab *slab = f->slab;
+            uint32_t slot = f->slot;
+            next = f->next;
+            slot_discard(slab, slot);
+            spin_lock(&pool.lock);
+            cold_push_locked(slab, slot);
+            spin_unlock(&pool.lock);
+        }
+    }
+    return trimmed;
+}
+
+uint32_t stack_trim(void)
+{
+    uint32_t trimmed = 0;
+    for (uint32_t order = 0; order < CLASS_COUNT; order++)
+        trimmed += class_trim(order);
+    return trimmed;
+}
+
+static void slab_free(struct slab *slab)
+{
+    for (uint32_t i = 0; i < slab->slots; i++) {
+        struct fiber *fiber = load_relaxed(&slab->fibers[i]);
+        if (fiber != NULL)
+            annotate_stack_gone(fiber);
+    }
+    os_unreserve(slab->base, slab->slots * class_bytes(slab->order));
+    free(slab);
+}
+
+void stack_release_all(void)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(&pool.slabs)) != NULL)
+        slab_free(container_of(node, struct slab, node));
+    for (uint32_t order = 0; order < CLASS_COUNT; order++)
+        memset(&pool.classes[order], 0, sizeof pool.classes[order]);
+    pool.reserved = 0;
+}
+
+void stack_each(void (*fn)(struct fiber *fiber, void *arg), void *arg)
+{
+    spin_lock(&pool.lock);
+    struct list_node *node = pool.slabs.first;
+    spin_unlock(&pool.lock);
+    while (node != NULL) {
+        struct slab *slab = container_of(node, struct slab, node);
+        for (uint32_t i = 0; i < slab->slots; i++) {
+            struct fiber *fiber = load_acquire(&slab->fibers[i]);           /* E12 */
+            if (fiber != NULL && load_acquire(&fiber->state) != FIBER_FREE) /* E12 */
+                fn(fiber, arg);
+        }
+        spin_lock(&pool.lock); /* slabs are only added while fibers live */
+        node = node->next;
+        spin_unlock(&pool.lock);
+    }
+}
+
+struct fiber *stack_guard_owner(const void *address)
+{
+    for (struct list_node *node = pool.slabs.first; node != NULL; node = node->next) {
+        struct slab *slab = container_of(node, struct slab, node);
+        uintptr_t offset = (uintptr_t)address - (uintptr_t)slab->base;
+        if (offset >= slab->slots * class_bytes(slab->order))
+            continue;
+        uint32_t slot = (uint32_t)(offset / class_bytes(slab->order));
+        if (offset % class_bytes(slab->order) < pool.guard_bytes)
+            return load_acquire(&slab->fibers[slot]); /* E12 */
+    }
+    return NULL;
+}
+
+void stack_counts(uint64_t *reserved, uint64_t *pooled)
+{
+    spin_lock(&pool.lock);
+    *reserved = pool.reserved;
+    *pooled = 0;
+    for (uint32_t order = 0; order < CLASS_COUNT; order++)
+        *pooled += load_relaxed(&pool.classes[order].hot_count);
+    spin_unlock(&pool.lock);
+}

@@ -1,0 +1,61 @@
+/*
+ * The only gate to sleep.
+ *
+ * park switches away from the running fiber and, once it is off its stack, calls commit(arg) from
+ * the other side: typically it releases the lock under which the fiber was put into a wait queue.
+ * So a waker, who needs that lock to find the fiber, always finds it whole, and ready needs no
+ * locked instruction.
+ *
+ * On a plain thread park sleeps on a futex; callers need not know.
+ *
+ * After park returns the fiber may run on another thread: nothing thread-local survives it.
+ */
+#ifndef RN_SCHED_PARK_H
+#define RN_SCHED_PARK_H
+
+#include "base/spinlock.h"
+#include "fiber/fiber.h"
+#include "sched/reasons.h"
+
+/*
+ * The running fiber, or this plain thread's stand-in (made at first use, which also starts the
+ * runtime).
+ */
+struct fiber *fiber_here(void);
+
+/* Runs on another stack; must not park, and must not touch arg after it released what guards it. */
+typedef void park_commit(void *arg);
+
+/* Sleeps until somebody calls ready(fiber_here()'s value) exactly once. */
+void park(park_commit *commit, void *arg, enum wait_reason reason);
+
+/* park that releases a spin lock, the usual case. */
+void park_unlock(struct spinlock *lock, enum wait_reason reason);
+
+/*
+ * Makes a parked fiber run again. The caller must own the wake-up: exactly one ready for each park.
+ */
+void ready(struct fiber *fiber);
+
+/*
+ * Starting a fiber: fiber_take finds a stack, the caller fills in fn, arg and what else it likes,
+ * fiber_make lays the first frame below `top`, fiber_launch makes it runnable.
+ */
+int fiber_take(struct fiber **out, size_t stack_bytes); /* 0 or -ENOMEM, with a detail */
+void fiber_make(struct fiber *fiber, void *top);
+void fiber_launch(struct fiber *fiber);
+void fiber_untake(struct fiber *fiber); /* gives back one that was not made */
+
+/*
+ * Spends one unit of the fiber's budget for operations that did not block; yields when it is used
+ * up.
+ */
+void budget_spend(void);
+
+/* A random number of this worker or thread, below n. */
+uint32_t random_here(uint32_t n);
+
+/* Ends the process with a message when called in the child of a fork. */
+void check_not_forked(void);
+
+#endif

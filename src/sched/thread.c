@@ -1,0 +1,94 @@
+/*
+ * Plain threads: each that waits here has a stand-in, a struct fiber without a stack, made at first
+ * use and freed when the thread ends. It parks on a futex.
+ */
+#include "base/check.h"
+#include "sched/detail.h"
+#include "sched/local.h"
+#include "sched/sched.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static atomic_u32 forked; /* 1 in the child of a fork that happened while the runtime ran */
+
+static __thread struct fiber *stand_in;
+
+static void forget(void *arg)
+{
+    struct fiber *fiber = arg;
+    stand_in = fiber; /* destroyers may ask for it */
+    locals_destroy(fiber);
+    detail_free(fiber);
+    stand_in = NULL;
+    free(fiber);
+}
+
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&key, forget) == 0, "no thread-specific key is left");
+}
+
+void thread_forget(void)
+{
+    struct fiber *fiber = stand_in;
+    if (fiber == NULL)
+        return;
+    pthread_setspecific(key, NULL);
+    forget(fiber);
+}
+
+struct fiber *thread_stand_in(bool make)
+{
+    if (stand_in == NULL && make) {
+        pthread_once(&key_once, make_key);
+        struct fiber *fiber = calloc(1, sizeof *fiber);
+        CHECK(fiber != NULL, "out of memory for a thread that waits");
+        fiber->kind = FIBER_THREAD;
+        stand_in = fiber;
+        pthread_setspecific(key, fiber);
+    }
+    return stand_in;
+}
+
+struct fiber *thread_here(void)
+{
+    check_not_forked();
+    if (unlikely(load_acquire(&sched.state) != SCHED_ON)) {
+        int err = rn_start();
+        CHECK(err == 0, "the runtime could not start: %s (%s)", rn_strerror(err),
+              rn_error_detail());
+    }
+    return thread_stand_in(true);
+}
+
+struct fiber *fiber_here(void)
+{
+    struct worker *worker = worker_here();
+    return likely(worker != NULL) ? worker->current : thread_here();
+}
+
+void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_reason reason)
+{
+    store_relaxed(&self->reason, (uint8_t)reason);
+    commit(arg);
+    while (load_acquire(&self->woken) == 0) /* E13 */
+        os_futex_wait(&self->woken, 0, -1);
+    store_relaxed(&self->woken, 0);
+    store_relaxed(&self->reason, WAIT_NONE);
+}
+
+void check_not_forked(void)
+{
+    CHECK(load_relaxed(&forked) == 0,
+          "called in the child of a fork: the workers are in the parent; only exec, or starting "
+          "processes before the runtime, is possible");
+}
+
+void thread_after_fork(void)
+{
+    store_relaxed(&forked, 1);
+    here_worker = NULL;
+}

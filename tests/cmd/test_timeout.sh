@@ -1,0 +1,47 @@
+# --timeout: a job that runs too long is ended with all that it started, and counts as failed.
+. "$(dirname "$0")/lib.sh"
+fifo never
+
+# What a job does before its time is over depends on the machine: it gets more until it has done it.
+# patiently WANTED WORD...: runs the command with --timeout until its output is as wanted
+patiently() {
+    local wanted=$1 limit
+    shift
+    for limit in 200ms 1s 5s 25s; do
+        rm -f pids
+        run "$RUNNEL" --timeout "$limit" "$@"
+        [ "$out" = "$wanted" ] && return
+    done
+}
+
+cat >hang <<'EOF'
+sh -c 'echo $$ >>pids; echo child; read -r x <never' &
+echo $$ >>pids
+wait
+echo after
+EOF
+patiently "child
+child" -j1 sh hang ::: x y
+is "a job that hangs: status" "$status" 123
+is "its output until then is printed, and the next is run" "$out" "child
+child"
+is "it is reported" "$err" 'runnel: job 1 (input "x"): timed out
+runnel: job 2 (input "y"): timed out'
+is "four processes were started" "$(wc -l <pids)" 4
+for p in $(cat pids); do is_gone "after a timeout" "$p"; done
+
+run "$RUNNEL" --timeout 1h true ::: a b
+is "jobs that end in time" "$status $err" "0 "
+run "$RUNNEL" --timeout 100ms --fail-fast sh -c 'read -r x <never' ::: a
+is "--fail-fast: as timeout(1)" "$status" 124
+
+# Its process ended long ago, but something in the background holds its output.
+patiently started sh -c '(read -r x <never) & echo $! >pids; echo started' ::: a
+is "something in the background: status" "$status" 123
+is "something in the background: output" "$out" started
+for p in $(cat pids); do is_gone "something in the background" "$p"; done
+
+# A job that stopped itself is ended all the same.
+run "$RUNNEL" --timeout 200ms sh -c 'kill -STOP $$' ::: a
+matches "a stopped job" "$err" 'timed out$'
+finish

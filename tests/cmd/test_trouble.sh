@@ -1,0 +1,103 @@
+# What goes wrong around jobs: said clearly, with the job's name, and nothing is lost silently.
+. "$(dirname "$0")/lib.sh"
+
+# A full disk.
+if [ -w /dev/full ]; then
+    "$RUNNEL" -j1 echo ::: a b c >/dev/full 2>err.text
+    is "full disk: status" $? 1
+    matches "full disk" "$(head -n1 err.text)" \
+        '^runnel: job 1 \(input "a"\): cannot write its output: No space left on device$'
+    "$RUNNEL" -j1 true ::: a b c >/dev/full 2>err.text
+    is "full disk, nothing to write" "$? $(cat err.text)" "0 "
+    yes | "$RUNNEL" -j2 echo >/dev/full 2>err.text
+    is "full disk: endless input ends" "${PIPESTATUS[1]}" 1
+fi
+"$RUNNEL" -j1 echo ::: a b >&- 2>err.text
+is "standard output is closed: status" $? 1
+matches "standard output is closed" "$(head -n1 err.text)" \
+    '^runnel: job 1 \(input "a"\): cannot write its output: Bad file descriptor$'
+"$RUNNEL" -j1 sh -c 'echo "$0"; echo e >&2' ::: a 2>&- >out.text
+is "standard error is closed: output" "$(cat out.text)" a
+
+# The reader goes away: dies of SIGPIPE as other programs, without a word, and leaves nobody.
+mkfifo results
+fifo never ready
+cat >job <<'EOF'
+if [ "$1" = 2 ]; then echo $$ >pid; echo >ready; read -r x <never; fi
+read -r x <ready
+echo "$1"
+EOF
+(runnel_with_signals -j2 sh job ::: 1 2 3 4 >results 2>err.text) &
+pid=$!
+exec 5<results
+exec 5<&-
+wait "$pid" 2>/dev/null
+is "closed pipe: dies of SIGPIPE" $? 141
+is "closed pipe: silent" "$(cat err.text)" ""
+is_gone "closed pipe" "$(cat pid 2>/dev/null || echo 0)"
+yes | env --default-signal=PIPE "$RUNNEL" -j2 echo 2>err.text | head -n 3 >out.text
+is "endless input into head" "${PIPESTATUS[1]} $(cat out.text)" "141 y
+y
+y"
+(
+    trap '' PIPE
+    exec "$RUNNEL" -j1 echo ::: a >results 2>err.text
+) &
+pid=$!
+exec 5<results
+exec 5<&-
+wait "$pid"
+is "closed pipe, SIGPIPE ignored: status" $? 1
+matches "closed pipe, SIGPIPE ignored" "$(cat err.text)" 'cannot write its output: Broken pipe'
+
+# Jobs hold until the first that cannot be started is told, and are then all released.
+# release_all WHAT JOBS REASON
+release_all() {
+    next messages
+    matches "$1: is told" "$got" \
+        "^runnel: job [0-9]+ \(input \"[0-9]+\"\): cannot be started yet: $3\$"
+    yes '' | head -n "$2" >&"$release"
+    wait "$pid"
+    is "$1: status" $? 0
+    is "$1: all were run" "$(sort -n out.text)" "$(seq "$2")"
+}
+fifo messages release
+hold='read -r x <release; echo "$0"'
+(
+    ulimit -n 50
+    seq 60 | "$RUNNEL" -j 60 sh -c "$hold" >out.text 2>messages
+) &
+pid=$!
+release_all "few descriptors" 60 "Too many open files"
+
+# So few that not one job can be started.
+(
+    ulimit -n 9
+    "$RUNNEL" -j 2 sh -c 'echo "$0"' ::: a b >out.text 2>err.text
+)
+is "no descriptors: status" $? 1
+matches "no descriptors" "$(cat err.text)" \
+    '^runnel: .*: Too many open files'
+
+# The limit on processes does not bind root, so somebody else is asked.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    chmod 755 "$folder"
+    install -m 755 "$RUNNEL" ./copy
+    rm messages release
+    fifo messages release
+    chmod 666 messages release
+    seq 30 | RUNNEL_WORKERS=2 setpriv --reuid=60123 --regid=60123 --clear-groups \
+        bash -c "ulimit -u 10; exec ./copy -j 20 sh -c '$hold'" >out.text 2>messages &
+    pid=$!
+    release_all "few processes" 30 "Resource temporarily unavailable"
+fi
+
+# Arguments that are too long together fail the job that they are for.
+long=$(head -c 100000 /dev/zero | tr '\0' x)
+places=({} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {})
+run "$RUNNEL" -j1 true "${places[@]}" ::: short "$long" short
+is "arguments too long: status" "$status" 126
+matches "arguments too long" "$err" \
+    '^runnel: job 2 \(input "x+\.\.\."\): cannot run "true": Argument list too long$'
+is "arguments too long: the others run" "$(wc -l <err.text)" 1
+finish

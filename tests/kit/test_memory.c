@@ -1,0 +1,165 @@
+/*
+ * Out of memory in the kit: the n-th allocation fails, for n = 1, 2, ..., until nothing fails any
+ * more. Each time the codes say so, and everything that was made can be waited for and freed.
+ *
+ * Sanitizers bring an allocator of their own, so there only the case without failures is run.
+ */
+#include "core.h"
+#include "test.h"
+
+#include <runnel/group.h>
+#include <runnel/worker_pool.h>
+
+#define FAILURES_MAX 200
+
+static atomic_int until_failure; /* allocations until one fails; 0: none fails */
+static atomic_int failed;        /* 1: one has */
+
+#if !UNDER_ASAN && !UNDER_TSAN
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *old, size_t size);
+
+static bool fails_now(void)
+{
+    int n = atomic_load(&until_failure);
+
+    while (n > 0 && !atomic_compare_exchange_weak(&until_failure, &n, n - 1))
+        ;
+    if (n == 1)
+        atomic_store(&failed, 1);
+    return n == 1;
+}
+
+void *malloc(size_t size)
+{
+    return fails_now() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return fails_now() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return fails_now() ? NULL : __libc_realloc(old, size);
+}
+#endif
+
+/* Runs scenario with the first, the second, ... allocation failing. */
+static void fail_each(void (*scenario)(void))
+{
+    int n = 0;
+
+    scenario(); /* what is made once and kept is made */
+    do {
+        EXPECT(++n < FAILURES_MAX);
+        atomic_store(&failed, 0);
+        atomic_store(&until_failure, n);
+        scenario();
+        atomic_store(&until_failure, 0);
+    } while (atomic_load(&failed) != 0);
+    EXPECT(n > 2 || UNDER_ASAN || UNDER_TSAN);
+}
+
+static void expect_code(int err)
+{
+    EXPECT(err == 0 || (err == -ENOMEM && atomic_load(&failed) == 1));
+}
+
+struct large {
+    char bytes[2000];
+};
+
+static int pass(rn_ctx *ctx, void *arg)
+{
+    (void)ctx, (void)arg;
+    return 0;
+}
+
+static void nothing(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static void use_group(void)
+{
+    atomic_int cleaned = 0;
+    rn_group *g = NULL;
+    int made = rn_group_new_with(&g, NULL, NULL), deferred, copied, waited;
+
+    expect_code(made);
+    EXPECT_EQ(made == 0, g != NULL);
+    deferred = rn_group_defer(g, nothing, &cleaned);
+    copied = rn_group_go_copy(g, pass, &(struct large){{0}});
+    expect_code(deferred);
+    expect_code(copied);
+    if (g != NULL)
+        EXPECT_EQ(rn_select(NULL, rn_on_group(g)), 0);
+    waited = rn_group_wait(g);
+    expect_code(waited);
+    EXPECT_EQ(atomic_load(&cleaned), made == 0 && deferred == 0);
+}
+
+TEST_FIBER(a_group_out_of_memory)
+{
+    fail_each(use_group);
+}
+
+/* Job n submits n more, into a queue of one: it must grow. */
+static int submit_more(rn_ctx *ctx, void *arg, int *job, int *result)
+{
+    rn_worker_pool(int, int) *pool = arg;
+
+    *result = 0;
+    for (int i = 0; i < *job; i++) {
+        int err = rn_worker_pool_submit(ctx, *pool, 0);
+        if (err != 0)
+            return err;
+        ++*result;
+    }
+    return 0;
+}
+
+static void use_pool(bool ordered)
+{
+    rn_worker_pool(int, int) pool;
+    rn_worker_result(int) r;
+    rn_worker_pool_config config = {.workers = 1, .queue = 1, .results = 8, .ordered = ordered};
+    int err = rn_worker_pool_new(&pool, submit_more, &pool, &config), resized;
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, pool != NULL);
+    if (err != 0)
+        return;
+    resized = rn_worker_pool_resize(pool, 3);
+    expect_code(resized);
+    EXPECT_EQ(rn_worker_pool_submit(NULL, pool, 5), 0);
+    EXPECT_EQ(rn_worker_pool_recv(NULL, pool, &r), 0);
+    while (r.info.job != 1)
+        EXPECT_EQ(rn_worker_pool_recv(NULL, pool, &r), 0);
+    expect_code(r.info.err);
+    EXPECT(r.info.err != 0 || r.value == 5);
+    rn_worker_pool_free(pool);
+}
+
+static void use_plain_pool(void)
+{
+    use_pool(false);
+}
+
+static void use_ordered_pool(void)
+{
+    use_pool(true);
+}
+
+TEST_FIBER(a_pool_out_of_memory)
+{
+    fail_each(use_plain_pool);
+}
+
+TEST_FIBER(an_ordered_pool_out_of_memory)
+{
+    fail_each(use_ordered_pool);
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# check.sh BUILD: every check that reads the tree and a finished build rather than runs programs.
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+wrong=0
+
+check() {
+    "$@" || {
+        echo "check.sh: failed: $*"
+        wrong=1
+    }
+}
+
+# groff must have nothing to say about the man pages.
+man_pages() {
+    own=$(realpath docs/man/*.1)
+    said=$(cd "$build/man" && groff -z -ww -man -Tutf8 -rLL=100n man3/*.3 man7/*.7 $own 2>&1)
+    [ -z "$said" ] || {
+        echo "$said"
+        return 1
+    }
+}
+
+check tools/format.sh --check
+check tools/layers.sh
+check tools/shape.sh
+check tools/headers.sh
+check tools/exports.sh --check "$build/librunnel.so"
+check man_pages
+exit "$wrong"
