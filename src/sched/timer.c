@@ -141,6 +141,7 @@ int timer_arm(struct timer *timer, rn_time when)
 bool timer_stop(struct timer *timer)
 {
     struct timer_heap *heap = timer->heap;
+    struct worker *self = worker_here(); /* NULL: a plain thread, which never fires */
     bool armed;
 
     if (heap == NULL)
@@ -150,7 +151,7 @@ bool timer_stop(struct timer *timer)
     if (armed)
         remove_at(heap, timer->index);
     spin_unlock(&heap->lock);
-    if (load_relaxed(&heap->firer) == worker_here())
+    if (self != NULL && load_relaxed(&heap->firer) == self)
         return armed; /* called by fire itself, which knows */
     for (unsigned spins = 0; load_acquire(&heap->firing) == timer; spins++) /* E8 */
         spin_wait(spins);
@@ -171,7 +172,7 @@ uint32_t timer_heap_run(struct timer_heap *heap, rn_time now)
         struct timer *timer = heap->entries[1].timer;
         remove_at(heap, 1);
         store_relaxed(&heap->firer, worker_here());
-        store_relaxed(&heap->firing, timer);
+        store_release(&heap->firing, timer); /* E8: the timer before this one has fired */
         spin_unlock(&heap->lock);
         timer->fire(timer);
         store_relaxed(&heap->firer, NULL);
