@@ -37,6 +37,10 @@ RN_BEGIN_DECLS
 enum {
     RN_ECLOSED = -10001,   /* the channel, pool or handle is closed */
     RN_ESHUTDOWN = -10002, /* the object was told to stop */
+    RN_EOPEN = -10003,     /* the circuit breaker lets no call through */
+    RN_ERATE = -10004,     /* the wait for the rate limiter would outlast the deadline */
+    RN_EBURST = -10005,    /* more at once than the rate limiter ever holds */
+    RN_ESLOW = -10006,     /* disconnected for not keeping up */
     RN_ESIGNAL = -10100    /* RN_ESIGNAL - n: ended by signal n; see rn_error_signal */
 };
 
@@ -60,6 +64,16 @@ RN_API const char *rn_strerror(int code);
  * Returns  the sentence, or "" when there was none yet. Never NULL.
  */
 RN_API const char *rn_error_detail(void);
+
+/*
+ * rn_error_with - leave a sentence for rn_error_detail, as printf does, and return code.
+ *
+ *     return rn_error_with(-EINVAL, "retry: .attempts is %zu: allowed are 1 to 1000", n);
+ *
+ * Caller   any thread or fiber. Without memory the sentence is lost, the code is not.
+ * Returns  code.
+ */
+RN_API int rn_error_with(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * rn_error_signal - the signal number in a code that stands for one.

@@ -24,6 +24,10 @@ static __thread char thread_detail[DETAIL_BYTES_MAX];
 #define OWN_CODES(CODE)                                                                            \
     CODE(RN_ECLOSED, "closed")                                                                     \
     CODE(RN_ESHUTDOWN, "told to stop")                                                             \
+    CODE(RN_EOPEN, "the circuit breaker is open")                                                  \
+    CODE(RN_ERATE, "the rate limit would outlast the deadline")                                    \
+    CODE(RN_EBURST, "more than the rate limiter's burst")                                          \
+    CODE(RN_ESLOW, "disconnected for not keeping up")                                              \
     CODE(RN_ESIGNAL, "ended by a signal")
 
 #define SIGNALS(SIGNAL)                                                                            \
@@ -90,10 +94,9 @@ const char *rn_version(void)
     return RN_VERSION;
 }
 
-void error_detail_set(const char *format, ...)
+static void set_detail(const char *format, va_list args)
 {
     char *text = thread_detail;
-    va_list args;
 
     if (worker_here() != NULL) {
         struct fiber *fiber = fiber_here();
@@ -101,9 +104,26 @@ void error_detail_set(const char *format, ...)
             return;
         text = fiber->detail;
     }
-    va_start(args, format);
     vsnprintf(text, DETAIL_BYTES_MAX, format, args);
+}
+
+void error_detail_set(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_detail(format, args);
     va_end(args);
+}
+
+int rn_error_with(int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_detail(format, args);
+    va_end(args);
+    return code;
 }
 
 const char *rn_error_detail(void)

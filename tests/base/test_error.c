@@ -106,3 +106,9 @@ TEST(each_plain_thread_has_its_own_sentence_without_a_runtime)
     pthread_join(thread, NULL);
     EXPECT(strstr(rn_error_detail(), " 222 ") != NULL);
 }
+
+TEST_FIBER(error_with_returns_the_code_and_leaves_the_sentence)
+{
+    EXPECT_EQ(rn_error_with(-EINVAL, ".size is %d: allowed are 1 to 9", 10), -EINVAL);
+    EXPECT_STR(rn_error_detail(), ".size is 10: allowed are 1 to 9");
+}
