@@ -11,6 +11,7 @@
 #define RUNNEL_DEBUG_H
 
 #include <runnel/error.h>
+#include <stddef.h>
 #include <stdint.h>
 
 RN_BEGIN_DECLS
@@ -38,12 +39,42 @@ typedef struct rn_stats {
 RN_API void rn_stats_read(rn_stats *out);
 
 /*
- * rn_dump - write one line for each live fiber to a file descriptor.
+ * rn_dump - write one line for each live fiber, and for each exhibit, to a file descriptor.
  *
  * Caller   any thread or fiber; allocates nothing.
  * Returns  how many fibers were written.
  */
 RN_API int rn_dump(int fd);
+
+/*
+ * An object that dumps show, with its name and what describe says of it:
+ *
+ *     semaphore "database" [2 of 10 free, 3 waiting]
+ *
+ * Patterns with a .name in their configuration show themselves so. Embed one in an object of your
+ * own to do the same; the fields must not change while it is shown.
+ */
+typedef struct rn_exhibit {
+    const char *kind; /* "semaphore" */
+    const char *name;
+    /*
+     * Writes a short text of at most size bytes, with the NUL, as snprintf does. It may run at any
+     * moment, on any thread: it only reads counters, takes no lock and allocates nothing.
+     */
+    void (*describe)(const struct rn_exhibit *exhibit, char *text, size_t size);
+    struct rn_exhibit *rn_next, *rn_prev; /* the library's */
+} rn_exhibit;
+
+/*
+ * rn_exhibit_show, rn_exhibit_hide - show an object in dumps from now on; or no more.
+ *
+ * The object belongs to the caller, who hides it before it goes away.
+ *
+ * Caller   any thread or fiber.
+ * Blocks   hide waits for a dump that is just reading the object.
+ */
+RN_API void rn_exhibit_show(rn_exhibit *exhibit);
+RN_API void rn_exhibit_hide(rn_exhibit *exhibit);
 
 RN_END_DECLS
 

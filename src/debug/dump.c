@@ -1,9 +1,11 @@
 /*
- * What every fiber is doing, a line each. Allocates nothing and takes only the stack pool's lock,
- * so that it can be called when things have gone wrong.
+ * What every fiber is doing, a line each, and what the program's objects say of themselves.
+ * Allocates nothing and takes only the stack pool's lock and the exhibits', so that it can be
+ * called when things have gone wrong.
  */
 #include "debug/dump.h"
 
+#include "base/spinlock.h"
 #include "fiber/stack.h"
 #include "os/os.h"
 #include "sched/sched.h"
@@ -12,6 +14,12 @@
 #include <stdio.h>
 
 #define LINE_BYTES_MAX 512
+
+/* describe is called under the lock, so that an exhibit that is hidden is not being read. */
+static struct {
+    struct spinlock lock;
+    rn_exhibit *first; /* guarded by lock */
+} exhibits;
 
 struct dump {
     int fd;
@@ -53,9 +61,48 @@ static void dump_one(struct fiber *fiber, void *arg)
     dump->count++;
 }
 
+static void dump_exhibit(int fd, const rn_exhibit *exhibit)
+{
+    char text[LINE_BYTES_MAX / 2] = "";
+    char line[LINE_BYTES_MAX];
+
+    exhibit->describe(exhibit, text, sizeof text);
+    int n = snprintf(line, sizeof line, "%s \"%s\" [%s]\n", exhibit->kind, exhibit->name, text);
+    if (n > 0)
+        write_line(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
 int rn_dump(int fd)
 {
     struct dump dump = {.fd = fd};
+
     stack_each(dump_one, &dump);
+    spin_lock(&exhibits.lock);
+    for (const rn_exhibit *e = exhibits.first; e != NULL; e = e->rn_next)
+        dump_exhibit(fd, e);
+    spin_unlock(&exhibits.lock);
     return dump.count;
+}
+
+void rn_exhibit_show(rn_exhibit *exhibit)
+{
+    spin_lock(&exhibits.lock);
+    exhibit->rn_prev = NULL;
+    exhibit->rn_next = exhibits.first;
+    if (exhibits.first != NULL)
+        exhibits.first->rn_prev = exhibit;
+    exhibits.first = exhibit;
+    spin_unlock(&exhibits.lock);
+}
+
+void rn_exhibit_hide(rn_exhibit *exhibit)
+{
+    spin_lock(&exhibits.lock);
+    if (exhibit->rn_prev != NULL)
+        exhibit->rn_prev->rn_next = exhibit->rn_next;
+    else
+        exhibits.first = exhibit->rn_next;
+    if (exhibit->rn_next != NULL)
+        exhibit->rn_next->rn_prev = exhibit->rn_prev;
+    spin_unlock(&exhibits.lock);
 }
