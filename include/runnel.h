@@ -5,6 +5,7 @@
 #define RUNNEL_H
 
 #include <runnel/chan.h>
+#include <runnel/clock.h>
 #include <runnel/cond.h>
 #include <runnel/ctx.h>
 #include <runnel/debug.h>

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <runnel/clock.h>
 #include <runnel/fiber.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -83,6 +84,15 @@ void test_on_fiber(void (*body)(void))
     fiber_body = body;
     if (rn_run(run_body, 0, NULL) != 0)
         test_failed(__FILE__, __LINE__, "rn_run failed");
+}
+
+void test_in_virtual_time(void (*body)(void))
+{
+    int err = rn_clock_virtual(0);
+
+    if (err != 0)
+        test_failed(__FILE__, __LINE__, "virtual time: %s", rn_strerror(err));
+    test_on_fiber(body);
 }
 
 /* ---- one case in a process of its own ---- */

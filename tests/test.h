@@ -3,6 +3,7 @@
  *
  *     TEST(name) { ... }                    on a plain thread
  *     TEST_FIBER(name) { ... }              as the main fiber of rn_run
+ *     TEST_VIRTUAL(name) { ... }            the same in virtual time, which begins at 0
  *     TEST_DIES(name, "regex", how) ...     must end so: an exit status, or a signal by its name,
  *                                           as SIGABRT; its output must match the extended regex
  *
@@ -31,6 +32,7 @@ struct test_case {
 
 void test_register(struct test_case *test);
 void test_on_fiber(void (*body)(void));
+void test_in_virtual_time(void (*body)(void));
 __attribute__((noreturn, format(printf, 3, 4))) void test_failed(const char *file, int line,
                                                                  const char *format, ...);
 
@@ -46,14 +48,17 @@ __attribute__((noreturn, format(printf, 3, 4))) void test_failed(const char *fil
     TEST_REGISTER(name_, NULL, "0", 0)                                                             \
     static void name_(void)
 
-#define TEST_FIBER(name_)                                                                          \
+#define TEST_RUN_BY(runner_, name_)                                                                \
     static void name_##_body(void);                                                                \
     TEST_REGISTER(name_, NULL, "0", 0)                                                             \
     static void name_(void)                                                                        \
     {                                                                                              \
-        test_on_fiber(name_##_body);                                                               \
+        runner_(name_##_body);                                                                     \
     }                                                                                              \
     static void name_##_body(void)
+
+#define TEST_FIBER(name_) TEST_RUN_BY(test_on_fiber, name_)
+#define TEST_VIRTUAL(name_) TEST_RUN_BY(test_in_virtual_time, name_)
 
 #define TEST_DIES(name_, regex_, status_)                                                          \
     TEST_REGISTER(name_, regex_, #status_, status_)                                                \

@@ -1,11 +1,88 @@
-/* The clock that everything above reads: monotonic nanoseconds, and arithmetic that saturates. */
-#include "os/os.h"
+/*
+ * The clock that everything above reads, and arithmetic that saturates.
+ *
+ * It is the monotonic clock or, on demand, a virtual one: a number that the worker in the poller
+ * moves on when nothing can run (clock_jump). What guards the runtime itself (spinning, the
+ * monitor, waiting for killed processes) asks the system, whatever the clock.
+ */
+#include "sched/clock.h"
 
-#include <runnel/time.h>
+#include "sched/sched.h"
+
+#include <errno.h>
+#include <runnel/clock.h>
+
+#define LOOK_AGAIN_NS 1000000 /* while somebody is busy, virtual time stands still */
+
+atomic_u32 clock_is_virtual; /* changes only while the runtime does not run */
+static atomic_i64 virtual_now;
+static rn_time virtual_start;
+
+rn_time clock_now(void)
+{
+    return unlikely(load_relaxed(&clock_is_virtual)) ? load_relaxed(&virtual_now) : os_now();
+}
 
 rn_time rn_now(void)
 {
-    return os_now();
+    return clock_now();
+}
+
+static bool others_busy(const struct worker *worker)
+{
+    uint32_t count = load_acquire(&sched.count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct worker *other = sched.workers[i];
+        uint8_t mode = load_acquire(&other->mode);
+        if (other != worker && (mode == WORKER_BUSY || mode == WORKER_BLOCKED))
+            return true;
+    }
+    return load_relaxed(&sched.blocking) != 0;
+}
+
+int64_t clock_sleep_ns(const struct worker *worker, rn_time until)
+{
+    if (until == RN_FOREVER)
+        return -1;
+    if (load_relaxed(&clock_is_virtual) != 0)
+        return others_busy(worker) ? LOOK_AGAIN_NS : 0;
+    rn_time now = os_now();
+    return until > now ? until - now : 0;
+}
+
+void clock_jump(const struct worker *worker, rn_time until)
+{
+    if (load_relaxed(&clock_is_virtual) == 0 || until == RN_FOREVER || work_anywhere() ||
+        others_busy(worker))
+        return;
+    if (load_relaxed(&virtual_now) < until)
+        store_relaxed(&virtual_now, until);
+}
+
+void clock_start(void)
+{
+    store_relaxed(&virtual_now, virtual_start);
+}
+
+int rn_clock_virtual(rn_time start)
+{
+    if (start < 0 || start == RN_FOREVER)
+        return -EINVAL;
+    if (load_acquire(&sched.state) != SCHED_OFF)
+        return -EBUSY;
+    virtual_start = start;
+    store_relaxed(&virtual_now, start);
+    store_relaxed(&clock_is_virtual, 1);
+    return 0;
+}
+
+int rn_clock_real(void)
+{
+    if (load_acquire(&sched.state) != SCHED_OFF)
+        return -EBUSY;
+    store_relaxed(&clock_is_virtual, 0);
+    return 0;
 }
 
 rn_time rn_time_add(rn_time t, rn_duration d)

@@ -16,6 +16,7 @@
  * WORKER_IDLE.
  */
 #include "base/random.h"
+#include "sched/clock.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
 
@@ -326,19 +327,11 @@ rn_time idle_next_timer(void)
 void timers_run_all(void)
 {
     uint32_t count = load_acquire(&sched.count);
-    rn_time now = os_now();
+    rn_time now = clock_now();
 
     for (uint32_t i = 0; i < count; i++)
         if (load_relaxed(&sched.workers[i]->timers->next) <= now)
             timer_heap_run(sched.workers[i]->timers, now);
-}
-
-static int64_t time_left(rn_time until)
-{
-    if (until == RN_FOREVER)
-        return -1;
-    rn_time now = os_now();
-    return until > now ? until - now : 0;
 }
 
 static void enter(struct worker *worker, bool poller)
@@ -385,7 +378,8 @@ static void sleep_in_poller(struct worker *worker)
         store_relaxed(&idle_poll_until, until);
         deadlock_check();
         add_relaxed(&sched.polls, 1);
-        poll_once(time_left(until));
+        poll_once(clock_sleep_ns(worker, until));
+        clock_jump(worker, until);
     }
     store_relaxed(&idle_poll_until, 0);
     store_release(&idle.polling, 0);
@@ -397,7 +391,7 @@ static void sleep_on_futex(struct worker *worker)
     if (must_stay_awake(worker))
         return;
     deadlock_check();
-    os_futex_wait(&worker->sleep, 1, time_left(load_relaxed(&worker->timers->next)));
+    os_futex_wait(&worker->sleep, 1, clock_sleep_ns(worker, load_relaxed(&worker->timers->next)));
 }
 
 bool idle_sleep(struct worker *worker)

@@ -5,6 +5,7 @@
  * starts; the others wait until it is ON or OFF again.
  */
 #include "base/check.h"
+#include "sched/clock.h"
 #include "sched/detail.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
@@ -110,7 +111,8 @@ static int start_up(bool run_owned)
         return err;
     start_once();
     stack_configure(env.stack);
-    sched.target = env.workers;
+    sched.target = load_relaxed(&clock_is_virtual) ? 1 : env.workers;
+    clock_start();
     sched.debug = env.debug;
     sched.run_owned = run_owned;
     store_relaxed(&sched.next_id, 1);

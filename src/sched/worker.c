@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "fiber/annotate.h"
+#include "sched/clock.h"
 #include "sched/detail.h"
 #include "sched/local.h"
 #include "sched/poller.h"
@@ -319,7 +320,7 @@ static void housekeeping(struct worker *worker)
         and_seq(&worker->attention, ~(uint32_t)ATTENTION_POLL);
         timers_run_all();
     } else if (load_relaxed(&worker->timers->next) != RN_FOREVER) {
-        timer_heap_run(worker->timers, os_now());
+        timer_heap_run(worker->timers, clock_now());
     }
     if (load_relaxed(&poll_waiting) != 0 && load_relaxed(&idle_poll_until) == 0) {
         add_relaxed(&sched.polls, 1);
