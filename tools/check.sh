@@ -22,6 +22,15 @@ man_pages() {
     }
 }
 
+# The order of locks has no cycle.
+lock_order() {
+    said=$(grep -v '^#' docs/locks.txt | sed -n 's/ < / /p' | tsort 2>&1 >/dev/null) && [ -z "$said" ] || {
+        echo "docs/locks.txt: $said"
+        return 1
+    }
+}
+
+check lock_order
 check tools/format.sh --check
 check tools/layers.sh
 check tools/shape.sh

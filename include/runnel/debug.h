@@ -4,8 +4,10 @@
  *     rn_dump(2);                    every fiber: name, spawn place, what it waits for
  *
  * RUNNEL_DEBUG=dump makes SIGQUIT write the same; RUNNEL_DEBUG=stall reports fibers that hold a
- * worker; RUNNEL_DEBUG=leak reports, when rn_run ends, fibers that never ended. Words are joined by
- * commas.
+ * worker; RUNNEL_DEBUG=leak reports, when rn_run ends, fibers that never ended; RUNNEL_DEBUG=lock
+ * checks mutexes: a second lock by the same fiber and an unlock by another abort, a wait for
+ * something else under a mutex and an order of locking that can deadlock are reported. Words are
+ * joined by commas.
  */
 #ifndef RUNNEL_DEBUG_H
 #define RUNNEL_DEBUG_H

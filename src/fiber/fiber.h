@@ -50,6 +50,7 @@ struct fiber {
     void (*leave)(struct fiber *fiber); /* called on the fiber as it ends, or NULL */
     void **locals;                      /* RN_LOCALS values, or NULL */
     char *detail;                       /* the last failure's sentence, or NULL */
+    struct held *held;                  /* mutexes that it holds, or NULL; see sched/held.h */
 
     struct slab *slab; /* FIBER_STACK: where the stack belongs */
     uint32_t slot;

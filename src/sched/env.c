@@ -13,6 +13,7 @@ static const struct {
     {"dump", DEBUG_DUMP},
     {"stall", DEBUG_STALL},
     {"leak", DEBUG_LEAK},
+    {"lock", DEBUG_LOCK},
 };
 
 /* A number with nothing behind it but, where wanted, K, M or G. False when it is anything else. */

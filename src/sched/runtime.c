@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "sched/clock.h"
 #include "sched/detail.h"
+#include "sched/held.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
 
@@ -114,6 +115,7 @@ static int start_up(bool run_owned)
     sched.target = load_relaxed(&clock_is_virtual) ? 1 : env.workers;
     clock_start();
     sched.debug = env.debug;
+    held_start((env.debug & DEBUG_LOCK) != 0);
     sched.run_owned = run_owned;
     store_relaxed(&sched.next_id, 1);
     if ((err = poll_start()) != 0)

@@ -97,7 +97,7 @@ extern struct sched {
     uint32_t debug;      /* DEBUG_ bits */
 } sched;
 
-enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4 };
+enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8 };
 
 /* ---- worker.c ---- */
 struct worker *worker_new(uint32_t index);

@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "sched/detail.h"
+#include "sched/held.h"
 #include "sched/local.h"
 #include "sched/sched.h"
 
@@ -22,6 +23,7 @@ static void forget(void *arg)
     stand_in = fiber; /* destroyers may ask for it */
     locals_destroy(fiber);
     detail_free(fiber);
+    held_free(fiber);
     stand_in = NULL;
     free(fiber);
 }
@@ -72,6 +74,8 @@ struct fiber *fiber_here(void)
 
 void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_reason reason)
 {
+    if (unlikely(self->held != NULL))
+        held_park(self, reason);
     store_relaxed(&self->reason, (uint8_t)reason);
     commit(arg);
     while (load_acquire(&self->woken) == 0) /* E13 */

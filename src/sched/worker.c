@@ -15,6 +15,7 @@
 #include "fiber/annotate.h"
 #include "sched/clock.h"
 #include "sched/detail.h"
+#include "sched/held.h"
 #include "sched/local.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
@@ -77,6 +78,8 @@ void park(park_commit *commit, void *arg, enum wait_reason reason)
     struct fiber *self = worker->current;
     CHECK(self->kind == FIBER_STACK, "a timer or poller callback tried to wait (%s)",
           wait_reason_name(reason));
+    if (unlikely(self->held != NULL))
+        held_park(self, reason);
     store_relaxed(&self->reason, (uint8_t)reason);
     switch_to(worker, next_fiber(worker), commit, arg, false);
     store_relaxed(&self->reason, WAIT_NONE);
@@ -259,6 +262,7 @@ static void fiber_exit(struct fiber *self)
         self->leave(self);
     locals_destroy(self);
     detail_free(self);
+    held_free(self);
     struct worker *worker = worker_here();
     if (unlikely(self->pinned != NULL))
         worker->pinned--;

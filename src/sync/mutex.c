@@ -27,14 +27,11 @@
  */
 #include "base/asym.h"
 #include "base/check.h"
+#include "sched/held.h"
 #include "wait/waitq.h"
 
 #include <runnel/ctx.h>
 #include <runnel/mutex.h>
-
-#ifndef RN_DEBUG_LEVEL
-#define RN_DEBUG_LEVEL 0
-#endif
 
 #define SPINS_MAX 6
 #define LOSSES_MAX 2
@@ -53,7 +50,7 @@ struct __attribute__((may_alias)) mutex {
     bool starving; /* who waits in losers has lost LOSSES_MAX times */
     struct waitq waiters;
     struct waitq losers;
-    _Atomic(struct fiber *) owner; /* debug level 1: who holds it, NULL: nobody */
+    _Atomic(struct fiber *) owner; /* RUNNEL_DEBUG=lock: who holds it, NULL: nobody */
 };
 
 _Static_assert(sizeof(struct mutex) == sizeof(rn_mutex), "rn_mutex has the wrong size");
@@ -67,27 +64,40 @@ static struct mutex *mutex_of(rn_mutex *mutex)
 /* ---- debug checks ---- */
 
 /* With a context a second lock is odd, but ends. */
-static void debug_before_wait(rn_ctx *ctx, struct mutex *m)
+__attribute__((noinline)) static void debug_lock(rn_ctx *ctx, struct mutex *m)
 {
-    if (RN_DEBUG_LEVEL >= 1 && ctx == NULL)
+    if (ctx == NULL)
         CHECK(load_relaxed(&m->owner) != fiber_here(), "mutex %p locked twice by the same fiber",
               (void *)m);
+    held_order(m);
 }
 
-static void debug_locked(struct mutex *m)
+__attribute__((noinline)) static void debug_note(struct mutex *m)
 {
-    if (RN_DEBUG_LEVEL >= 1)
-        store_relaxed(&m->owner, fiber_here());
+    store_relaxed(&m->owner, fiber_here());
+    held_add(m);
 }
 
-static void debug_unlock(struct mutex *m)
+static inline void debug_locked(struct mutex *m)
 {
-    if (RN_DEBUG_LEVEL >= 1) {
-        struct fiber *owner = load_relaxed(&m->owner);
-        CHECK(owner == NULL || owner == fiber_here(), "mutex %p unlocked by who did not lock it",
-              (void *)m);
-        store_relaxed(&m->owner, NULL);
-    }
+    if (held_wanted())
+        debug_note(m);
+}
+
+__attribute__((noinline)) static void debug_forget(struct mutex *m)
+{
+    struct fiber *owner = load_relaxed(&m->owner);
+
+    CHECK(owner == NULL || owner == fiber_here(), "mutex %p unlocked by who did not lock it",
+          (void *)m);
+    store_relaxed(&m->owner, NULL);
+    held_remove(m);
+}
+
+static inline void debug_unlock(struct mutex *m)
+{
+    if (held_wanted())
+        debug_forget(m);
 }
 
 /* ---- mode; all of it under the spin lock ---- */
@@ -186,7 +196,6 @@ static int lock_queued(rn_ctx *ctx, struct mutex *m)
 
 __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct mutex *m)
 {
-    debug_before_wait(ctx, m);
     (void)fiber_here(); /* starts the runtime, which settles what a heavy fence is */
     if (spin_for(m))
         return 0;
@@ -200,6 +209,8 @@ static inline int lock(rn_ctx *ctx, struct mutex *m)
 {
     int err = 0;
 
+    if (held_wanted())
+        debug_lock(ctx, m);
     if (unlikely(load_relaxed(&m->mode) != MODE_PLAIN))
         budget_spend();
     if (unlikely(swap_acquire(&m->locked, 1) != 0)) /* pairs with E41, E42 */

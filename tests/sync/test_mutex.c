@@ -358,29 +358,3 @@ TEST_DIES(a_second_unlock_dies, "unlock of an unlocked mutex", SIGABRT)
     rn_mutex_unlock(&m);
     rn_mutex_unlock(&m);
 }
-
-#if RN_DEBUG_LEVEL >= 1
-TEST_DIES(debug_a_second_lock_dies, "locked twice by the same fiber", SIGABRT)
-{
-    rn_mutex m = {0};
-    rn_mutex_lock(&m);
-    rn_mutex_lock(&m);
-}
-
-static int unlock_elsewhere(rn_ctx *ctx, void *m)
-{
-    (void)ctx;
-    rn_mutex_unlock(m);
-    return 0;
-}
-
-TEST_DIES(debug_an_unlock_by_another_dies, "unlocked by who did not lock it", SIGABRT)
-{
-    rn_mutex m = {0};
-    rn_group *g = rn_group_new(NULL);
-
-    rn_mutex_lock(&m);
-    rn_group_go(g, unlock_elsewhere, &m);
-    rn_group_wait(g);
-}
-#endif
