@@ -116,6 +116,7 @@ RN_API int rn_stop(void);
  *          -ENOMEM   no stack could be had (rn_error_detail says whether a mapping limit was hit)
  *          -EINVAL   the copy does not fit a quarter of the stack, or the stack size is out of
  *                    range
+ *          others    as rn_start: the call had to start the runtime, and could not
  * Cost     no allocation while stacks are pooled.
  */
 #define rn_go(fn, arg) rn_go_at(RN_SITE(fn), NULL, (fn), (arg), 0)

@@ -18,10 +18,11 @@ int fiber_take(struct fiber **out, size_t stack_bytes)
 {
     struct worker *worker = worker_here();
     const char *detail = NULL;
+    int err = worker == NULL ? thread_ensure_runtime() : 0;
 
-    if (worker == NULL)
-        thread_here();
-    int err = stack_take(out, worker == NULL ? NULL : &worker->stacks, stack_bytes, &detail);
+    if (err != 0)
+        return err;
+    err = stack_take(out, worker == NULL ? NULL : &worker->stacks, stack_bytes, &detail);
     if (err != 0) {
         if (detail != NULL)
             error_detail_set("%s", detail);
@@ -35,6 +36,7 @@ int fiber_take(struct fiber **out, size_t stack_bytes)
     fiber->ctx = NULL;
     fiber->locals = NULL;
     fiber->detail = NULL;
+    fiber->held = NULL;
     store_relaxed(&fiber->reason, WAIT_NONE);
     store_relaxed(&fiber->wait, NULL);
     return 0;

@@ -55,14 +55,17 @@ struct fiber *thread_stand_in(bool make)
     return stand_in;
 }
 
-struct fiber *thread_here(void)
+int thread_ensure_runtime(void)
 {
     check_not_forked();
-    if (unlikely(load_acquire(&sched.state) != SCHED_ON)) {
-        int err = rn_start();
-        CHECK(err == 0, "the runtime could not start: %s (%s)", rn_strerror(err),
-              rn_error_detail());
-    }
+    return likely(load_acquire(&sched.state) == SCHED_ON) ? 0 : rn_start();
+}
+
+struct fiber *thread_here(void)
+{
+    int err = thread_ensure_runtime();
+
+    CHECK(err == 0, "the runtime could not start: %s (%s)", rn_strerror(err), rn_error_detail());
     return thread_stand_in(true);
 }
 

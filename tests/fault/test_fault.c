@@ -1,0 +1,296 @@
+/*
+ * Everything fails once: each scenario is run with the first, the second, ... call to the outside
+ * failing, until none is left. Each time the codes say so, what was made can be freed, nobody
+ * hangs, and the next run works.
+ */
+/* ctest: WORKERS=1 2 TIMEOUT=180 */
+#include "core.h"
+#include "os/os.h"
+#include "points.h"
+#include "test.h"
+
+#include <runnel.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CALLS_MAX 2000
+
+static atomic_int calls;      /* while counting: how many so far */
+static atomic_int fail_at;    /* 0: none fails */
+static const char *failed_at; /* the name of the one that did */
+
+static bool fails_now(const char *name)
+{
+    int at = atomic_load(&fail_at);
+
+    if (at == 0 || atomic_fetch_add(&calls, 1) + 1 != at)
+        return false;
+    failed_at = name;
+    return true;
+}
+
+#define POINT(type, name, failure, parameters, arguments)                                          \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return fails_now(#name) ? failure : __real_##name arguments;                               \
+    }
+POINTS(POINT)
+#undef POINT
+
+static int (*scenario)(void);
+static int scenario_result;
+
+static int run_scenario(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    scenario_result = scenario();
+    return 0;
+}
+
+/* What a failing call may be turned into, and what a scenario without a failure returns. */
+static bool expected(int err)
+{
+    return err == 0 || err == -ENOMEM || err == -EMFILE || err == -EAGAIN || err == -ENOSPC ||
+           err == -EBADF || err == -EIO || err == -ECANCELED;
+}
+
+/* True when the n-th call was reached, and failed. */
+static bool fail_nth(int n)
+{
+    failed_at = NULL;
+    scenario_result = 0;
+    atomic_store(&calls, 0);
+    atomic_store(&fail_at, n);
+    int started = rn_run(run_scenario, 0, NULL);
+    atomic_store(&fail_at, 0);
+    if (!expected(scenario_result))
+        test_failed(__FILE__, __LINE__, "call %d, %s failed: the scenario returned %d (%s)", n,
+                    failed_at, scenario_result, rn_strerror(scenario_result));
+    if (started != 0 && failed_at == NULL)
+        test_failed(__FILE__, __LINE__, "call %d: rn_run failed without a cause", n);
+    return failed_at != NULL;
+}
+
+static void fail_each(int (*fn)(void))
+{
+    int n = 1;
+
+    scenario = fn;
+    EXPECT_EQ(rn_run(run_scenario, 0, NULL), 0);
+    EXPECT_EQ(scenario_result, 0);
+    while (fail_nth(n))
+        EXPECT(++n < CALLS_MAX);
+    EXPECT(n > 1);
+    EXPECT_EQ(scenario_result, 0);
+}
+
+/* ---- starting and stopping ---- */
+
+static int do_nothing(void)
+{
+    return 0;
+}
+
+TEST(the_runtime_starts_or_says_why)
+{
+    fail_each(do_nothing);
+}
+
+/* ---- fibers, channels, select, contexts, time ---- */
+
+struct sender {
+    rn_chan(int) ch;
+    rn_wait_group *senders;
+};
+
+static void send_one(void *arg)
+{
+    struct sender *s = arg;
+
+    EXPECT_EQ(rn_send(NULL, s->ch, 1), 0);
+    rn_wait_group_done(s->senders);
+}
+
+static int fibers_and_channels(void)
+{
+    rn_chan(int) ch = rn_chan_make(int, 4);
+    rn_wait_group senders = {0};
+    int err = ch == NULL ? -ENOMEM : 0, started = 0, value;
+
+    for (int i = 0; i < 20 && err == 0; i++) {
+        rn_wait_group_add(&senders, 1);
+        err = rn_go_copy(send_one, &(struct sender){ch, &senders});
+        if (err == 0)
+            started++;
+        else
+            rn_wait_group_done(&senders);
+    }
+    for (int i = 0; i < started; i++)
+        EXPECT_EQ(rn_recv(NULL, ch, &value), 0);
+    EXPECT_EQ(rn_wait_group_wait(NULL, &senders), 0);
+    rn_chan_release(ch);
+    return err;
+}
+
+TEST(fibers_and_channels_survive)
+{
+    fail_each(fibers_and_channels);
+}
+
+static int wait_in_select(void)
+{
+    rn_chan(int) a = rn_chan_make(int, 0), b = rn_chan_make(int, 1);
+    rn_ctx *ctx = rn_ctx_with_timeout(NULL, RN_MILLISECOND);
+    int value, err = a == NULL || b == NULL || ctx == NULL ? -ENOMEM : 0;
+    rn_case cases[20];
+
+    if (err == 0) {
+        for (int i = 0; i < 20; i++)
+            cases[i] = rn_on_recv(i % 2 == 0 ? a : b, &value);
+        err = rn_select_n(ctx, cases, 20, 0);
+        if (err == -ETIMEDOUT)
+            err = rn_select(NULL, rn_on_recv(a, &value), rn_on_timeout(1));
+        err = err > 0 ? 0 : err;
+    }
+    rn_ctx_release(ctx);
+    rn_chan_release(a);
+    rn_chan_release(b);
+    return err;
+}
+
+TEST(selects_survive)
+{
+    fail_each(wait_in_select);
+}
+
+static void note_end(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static int contexts_and_timers(void)
+{
+    static int key;
+    static atomic_int ends;
+    rn_ctx *root = rn_ctx_with_cancel(NULL);
+    rn_ctx *child = rn_ctx_with_value(root, &key, &key);
+    rn_ctx_stop *stop = NULL;
+    rn_timer *timer = rn_timer_new(RN_HOUR);
+    rn_ticker *ticker = NULL;
+    int err = root == NULL || child == NULL || timer == NULL ? -ENOMEM : 0;
+
+    if (err == 0)
+        err = rn_ctx_after_func(child, note_end, &ends, &stop);
+    if (err == 0)
+        err = rn_ticker_new(&ticker, RN_HOUR);
+    if (stop != NULL)
+        rn_ctx_stop_func(stop);
+    rn_timer_free(timer);
+    rn_ticker_free(ticker);
+    rn_ctx_release(child);
+    rn_ctx_release(root);
+    return err;
+}
+
+TEST(contexts_and_timers_survive)
+{
+    fail_each(contexts_and_timers);
+}
+
+/* ---- groups and pools ---- */
+
+static int succeed(rn_ctx *ctx, void *arg)
+{
+    return arg == NULL ? rn_sleep(ctx, 1) : 0;
+}
+
+static int group(void)
+{
+    rn_group *g = rn_group_new(NULL);
+    int err = 0;
+
+    for (int i = 0; i < 20 && err == 0; i++)
+        err = rn_group_go(g, succeed, NULL);
+    if (err == 0)
+        err = rn_group_defer(g, free, NULL);
+    int result = rn_group_wait(g);
+    return err != 0 ? err : result;
+}
+
+TEST(groups_survive)
+{
+    fail_each(group);
+}
+
+static int twice(rn_ctx *ctx, void *arg, int *job, int *result)
+{
+    (void)ctx, (void)arg;
+    *result = 2 * *job;
+    return 0;
+}
+
+static int pool(void)
+{
+    rn_worker_pool(int, int) pool;
+    rn_worker_result(int) r;
+    int err = rn_worker_pool_new(&pool, twice, NULL, &(rn_worker_pool_config){.ordered = true});
+
+    for (int i = 0; i < 20 && err == 0; i++)
+        err = rn_worker_pool_submit(NULL, pool, i);
+    if (err == 0)
+        rn_worker_pool_drain(pool);
+    for (int i = 0; i < 20 && err == 0; i++)
+        err = rn_worker_pool_recv(NULL, pool, &r);
+    rn_worker_pool_free(pool);
+    return err;
+}
+
+TEST(pools_survive)
+{
+    fail_each(pool);
+}
+
+/* ---- descriptors, processes, signals ---- */
+
+static int processes(void)
+{
+    char *text = NULL;
+    size_t length = 0;
+    rn_process_status status;
+    char *argv[] = {"echo", "hello", NULL};
+    int err = rn_process_output(NULL, &(rn_process_options){.argv = argv}, 100, &text, &length,
+                                &status);
+
+    if (err == 0)
+        EXPECT_EQ(length, 6);
+    free(text);
+    return err;
+}
+
+TEST(processes_survive)
+{
+    fail_each(processes);
+}
+
+static int signals(void)
+{
+    rn_chan(int) ch = rn_chan_make(int, 1);
+    int value, err = ch == NULL ? -ENOMEM : rn_signal_notify(ch, SIGUSR1);
+
+    if (err == 0) {
+        EXPECT_EQ(kill(getpid(), SIGUSR1), 0);
+        EXPECT_EQ(rn_recv(NULL, ch, &value), 0);
+        EXPECT_EQ(value, SIGUSR1);
+        EXPECT_EQ(rn_signal_stop(ch), 0);
+    }
+    rn_chan_release(ch);
+    return err;
+}
+
+TEST(signals_survive)
+{
+    fail_each(signals);
+}
