@@ -22,8 +22,9 @@
  * the workers, and then those who submit, wait. So submit and receive on different fibers, or give
  * .results room for all.
  *
- * A job may submit to its own pool. Where another would wait for room it does not: the queue grows,
- * since waiting for one's own worker could last for ever.
+ * A job may submit to its own pool, and so may the fibers that it starts, when they pass its
+ * context or one below. Where others would wait for room they do not: the queue grows, since
+ * waiting for one's own worker could last for ever.
  *
  * Lifetime
  * 1. A pool belongs to who made it, who frees it. free abandons what was not stopped, and waits for
@@ -164,7 +165,7 @@ RN_API int rn_worker_pool_new_untyped(struct rn_worker_pool **out, size_t job_si
  * rn_worker_pool_submit, rn_worker_pool_submit_untyped - put a job in the queue, waiting for room.
  *
  * rn_worker_pool_submit(ctx, pool, job) is typed; the untyped form copies job_size bytes. From a
- * job of the same pool it never waits: the queue grows.
+ * job of the same pool, or with a context that comes from one, it never waits: the queue grows.
  *
  * Caller   any thread or fiber; also a job of the pool.
  * Blocks   the fiber while the queue is full, until the pool is stopped or ctx ends.

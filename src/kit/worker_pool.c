@@ -515,7 +515,7 @@ static int make_parts(struct rn_worker_pool *pool)
     if (err != 0)
         return err;
     pool->queue_limit = pool->config.queue;
-    pool->ctx = rn_ctx_with_cancel(pool->config.ctx);
+    pool->ctx = rn_ctx_with_value(pool->config.ctx, pool, pool); /* tells who is a job */
     if (pool->ctx == NULL)
         return -ENOMEM;
     rn_mutex_lock(&pool->lock);
@@ -596,12 +596,18 @@ static bool full_locked(const struct rn_worker_pool *pool)
     return pool->jobs.count >= pool->queue_limit && !pool->stopping;
 }
 
-/* Waits until the queue takes one more; a job of the pool makes it do so. */
+/* The caller is a job of the pool, or has got its context from one. */
+static bool inside_locked(rn_ctx *ctx, struct rn_worker_pool *pool)
+{
+    return worker_here_locked(pool) != NULL || rn_ctx_value(ctx, pool) != NULL;
+}
+
+/* Waits until the queue takes one more; who is inside makes it do so. */
 static int await_room_locked(rn_ctx *ctx, struct rn_worker_pool *pool)
 {
     int err = 0;
 
-    if (full_locked(pool) && worker_here_locked(pool) != NULL)
+    if (full_locked(pool) && inside_locked(ctx, pool))
         return pool->jobs.count < pool->jobs.room ? 0 : ring_grow(&pool->jobs);
     while (err == 0 && full_locked(pool))
         err = rn_cond_wait(ctx, &pool->room, &pool->lock);
