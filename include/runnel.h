@@ -17,7 +17,9 @@
 #include <runnel/once.h>
 #include <runnel/process.h>
 #include <runnel/rwmutex.h>
+#include <runnel/sd_notify.h>
 #include <runnel/select.h>
+#include <runnel/shutdown.h>
 #include <runnel/signal.h>
 #include <runnel/time.h>
 #include <runnel/wait_group.h>
