@@ -19,9 +19,9 @@
  *    free the object that holds the mutex after "lock, drop the last reference, unlock" while
  *    another unlock may still be returning. Count references outside the mutex.
  * 3. It is not recursive: a second lock by its holder waits for ever.
- * 4. The holder unlocks it. Unlocking an unlocked mutex ends the process with a message; debug
- *    builds also end it when somebody else than the holder unlocks, and on a second lock by the
- *    holder.
+ * 4. The holder unlocks it. Unlocking an unlocked mutex ends the process with a message;
+ *    RUNNEL_DEBUG=lock also ends it when somebody else than the holder unlocks, and on a second
+ *    lock by the holder.
  *
  * At once  every call, from any number of fibers and threads.
  */

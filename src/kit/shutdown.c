@@ -54,10 +54,11 @@ struct rn_shutdown {
     rn_wait_group helpers; /* the fibers that listen and answer the watchdog */
     atomic_int phase;      /* the one that runs; written under lock */
     atomic_size_t running;
+    atomic_size_t references; /* not under lock: an unlock may still touch it when the last goes */
 
     rn_mutex lock; /* guards the rest */
     rn_cond ended; /* pending has fallen */
-    size_t references, pending;
+    size_t pending;
     int opened; /* phases that have begun */
     bool asked, waited;
     int result;
@@ -95,10 +96,7 @@ static void destroy(rn_shutdown *s)
 
 static void drop(rn_shutdown *s)
 {
-    rn_mutex_lock(&s->lock);
-    bool last = --s->references == 0;
-    rn_mutex_unlock(&s->lock);
-    if (last)
+    if (atomic_fetch_sub(&s->references, 1) == 1)
         destroy(s);
 }
 
@@ -204,7 +202,7 @@ int rn_shutdown_new(rn_shutdown **out, const rn_shutdown_config *config)
         return -ENOMEM;
     if (config != NULL)
         s->config = *config;
-    s->references = 1;
+    atomic_init(&s->references, 1);
     atomic_init(&s->phase, RN_SHUTDOWN_PHASES);
     if ((err = set_budgets(s)) != 0 || (err = make_contexts(s)) != 0 || (err = subscribe(s)) != 0) {
         rn_shutdown_free(s);
@@ -332,7 +330,7 @@ static void hook_start(struct hook *hook, rn_ctx *ctx)
     hook->started = rn_now();
     hook->counted = true;
     s->pending++;
-    s->references++;
+    atomic_fetch_add(&s->references, 1);
     atomic_fetch_add(&s->running, 1);
     rn_mutex_unlock(&s->lock);
     if (rn_go_with(&(rn_go_options){.name = hook->name}, hook_run, hook) != 0)

@@ -51,12 +51,18 @@ int64_t clock_sleep_ns(const struct worker *worker, rn_time until)
     return until > now ? until - now : 0;
 }
 
-void clock_jump(const struct worker *worker, rn_time until)
+/*
+ * The order counts: who has stopped being busy has published its work and its timers before. Those
+ * that are left then are all there are.
+ */
+void clock_jump(const struct worker *worker)
 {
-    if (load_relaxed(&clock_is_virtual) == 0 || until == RN_FOREVER || work_anywhere() ||
-        others_busy(worker))
+    rn_time until;
+
+    if (load_relaxed(&clock_is_virtual) == 0 || others_busy(worker) || work_anywhere())
         return;
-    if (load_relaxed(&virtual_now) < until)
+    until = idle_next_timer();
+    if (until != RN_FOREVER && load_relaxed(&virtual_now) < until)
         store_relaxed(&virtual_now, until);
 }
 

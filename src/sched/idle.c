@@ -342,7 +342,7 @@ static void enter(struct worker *worker, bool poller)
         sub_seq(&spinning_count, 1);
     }
     store_relaxed(&worker->sleep, 1);
-    store_relaxed(&worker->mode, WORKER_IDLE);
+    store_release(&worker->mode, WORKER_IDLE); /* E18: its queue is empty, its timers are armed */
     spin_lock(&idle.lock);
     worker->in_poller = poller;
     worker->idle_linked = true;
@@ -379,7 +379,7 @@ static void sleep_in_poller(struct worker *worker)
         deadlock_check();
         add_relaxed(&sched.polls, 1);
         poll_once(clock_sleep_ns(worker, until));
-        clock_jump(worker, until);
+        clock_jump(worker);
     }
     store_relaxed(&idle_poll_until, 0);
     store_release(&idle.polling, 0);
