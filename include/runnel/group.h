@@ -53,8 +53,8 @@ typedef enum rn_group_mode {
 /* How to make a group; zero is the default of each field. */
 typedef struct rn_group_options {
     size_t limit; /* fibers at once; 0: RN_GROUP_UNLIMITED */
-    const char
-        *name; /* the fibers' name in dumps; must outlive them; default: the function's name */
+    /* Of the fibers and the group, in dumps; must outlive them; default: the function's name. */
+    const char *name;
     size_t stack_size;  /* of each fiber; default RUNNEL_STACK */
     rn_group_mode mode; /* default: RN_GROUP_FIRST_ERROR */
     /* Called on each fiber that fails, as it ends, with the fiber's name and its error. */
@@ -77,7 +77,7 @@ RN_API rn_group *rn_group_new(rn_ctx *parent);
  *
  * Caller   any thread or fiber.
  * Returns  0         *out is the group, freed by rn_group_wait
- *          -EINVAL   an unknown mode
+ *          -EINVAL   an unknown .mode (rn_error_detail says so)
  *          -ENOMEM   out of memory
  *          On every error *out is NULL, which rn_group_wait takes.
  */
@@ -188,6 +188,20 @@ RN_API void rn_group_cancel(rn_group *g, int cause);
  *          otherwise the first function's result that was not 0, or the cause of rn_group_cancel.
  */
 RN_API int rn_group_wait(rn_group *g);
+
+/* Counters of a group. */
+typedef struct rn_group_stats {
+    uint64_t started; /* functions that were given a fiber */
+    uint64_t running; /* gauge: of these, not returned */
+    uint64_t failed;  /* returned something else than 0 */
+} rn_group_stats;
+
+/*
+ * rn_group_stats_read - fill in *out; all zero for NULL.
+ *
+ * Caller   any thread or fiber, before rn_group_wait has returned.
+ */
+RN_API void rn_group_stats_read(rn_group *g, rn_group_stats *out);
 
 RN_END_DECLS
 

@@ -11,12 +11,15 @@
  */
 #include <runnel/cond.h>
 #include <runnel/ctx.h>
+#include <runnel/debug.h>
 #include <runnel/error.h>
 #include <runnel/fiber.h>
 #include <runnel/group.h>
 #include <runnel/mutex.h>
 #include <runnel/wait_group.h>
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +32,11 @@ struct deferred {
 };
 
 struct rn_group {
+    rn_exhibit exhibit; /* shown while the group has a name */
     rn_ctx *ctx;
     rn_wait_group live;
     rn_group_options opt;
+    atomic_uint_least64_t started, failed;
     size_t limit; /* RN_GROUP_UNLIMITED: none; changes only while no fiber runs */
 
     rn_mutex lock; /* guards the rest */
@@ -53,13 +58,32 @@ struct task {
 
 /* ---- making ---- */
 
+static void describe(const rn_exhibit *exhibit, char *text, size_t size)
+{
+    rn_group *g = (rn_group *)exhibit;
+    rn_group_stats stats;
+
+    rn_group_stats_read(g, &stats);
+    snprintf(text, size, "%llu running, %llu started, %llu failed",
+             (unsigned long long)stats.running, (unsigned long long)stats.started,
+             (unsigned long long)stats.failed);
+}
+
+static void show(rn_group *g)
+{
+    if (g->opt.name == NULL)
+        return;
+    g->exhibit = (rn_exhibit){.kind = "group", .name = g->opt.name, .describe = describe};
+    rn_exhibit_show(&g->exhibit);
+}
+
 int rn_group_new_with(rn_group **out, rn_ctx *parent, const rn_group_options *opt)
 {
     rn_group *g;
 
     *out = NULL;
     if (opt != NULL && (unsigned)opt->mode > RN_GROUP_FIRST_SUCCESS)
-        return -EINVAL;
+        return rn_error_with(-EINVAL, "group: .mode is %u: no such mode", (unsigned)opt->mode);
     g = calloc(1, sizeof *g);
     if (g == NULL)
         return -ENOMEM;
@@ -71,6 +95,7 @@ int rn_group_new_with(rn_group **out, rn_ctx *parent, const rn_group_options *op
         free(g);
         return -ENOMEM;
     }
+    show(g);
     *out = g;
     return 0;
 }
@@ -100,6 +125,7 @@ static void note_error(rn_group *g, int err)
 
 static void note_failure(rn_group *g, int err)
 {
+    atomic_fetch_add_explicit(&g->failed, 1, memory_order_relaxed);
     note_error(g, err);
     if (g->opt.failed != NULL)
         g->opt.failed(g->opt.failed_arg, rn_fiber_name(), err);
@@ -230,9 +256,13 @@ int rn_group_go_at(const rn_site *site, rn_group *g, unsigned flags,
                         .arg = (void *)arg,
                         .copied = copy_size != 0}; /* arg: as the caller's */
     rn_wait_group_add(&g->live, 1);
+    atomic_fetch_add_explicit(&g->started, 1,
+                              memory_order_relaxed); /* g may be gone once started */
     err = start(site, &task, arg, copy_size);
-    if (err != 0)
+    if (err != 0) {
+        atomic_fetch_sub_explicit(&g->started, 1, memory_order_relaxed);
         leave(g);
+    }
     return err;
 }
 
@@ -331,8 +361,20 @@ int rn_group_wait(rn_group *g)
     }
     rn_ctx_cancel(g->ctx, 0); /* a clean-up starts nothing that would outlive the group */
     run_deferred(g);
+    if (g->opt.name != NULL)
+        rn_exhibit_hide(&g->exhibit);
     err = result(g);
     rn_ctx_release(g->ctx);
     free(g);
     return err;
+}
+
+void rn_group_stats_read(rn_group *g, rn_group_stats *out)
+{
+    *out = (rn_group_stats){0};
+    if (g == NULL)
+        return;
+    out->failed = atomic_load_explicit(&g->failed, memory_order_relaxed);
+    out->running = (uint64_t)rn_wait_group_count(&g->live);
+    out->started = atomic_load_explicit(&g->started, memory_order_relaxed);
 }

@@ -22,7 +22,10 @@
  *
  * Compiled with the public headers only.
  */
+#include "ring.h"
+
 #include <runnel/cond.h>
+#include <runnel/debug.h>
 #include <runnel/fiber.h>
 #include <runnel/mutex.h>
 #include <runnel/wait_group.h>
@@ -35,18 +38,9 @@
 
 #define WORKERS_MAX 1000000
 #define QUEUE_DEFAULT 64
-#define ELEMENT_ALIGNMENT 16
+#define ELEMENT_ALIGNMENT RING_ALIGNMENT
 
 struct rn_worker_pool;
-
-/* A queue of copied elements, first in, first out. */
-struct ring {
-    char *slots;
-    size_t stride; /* bytes from slot to slot */
-    size_t room;   /* slots */
-    size_t first;
-    size_t count;
-};
 
 /* One worker; its struct outlives it, for the next of that number. */
 struct worker {
@@ -61,6 +55,7 @@ struct worker {
 };
 
 struct rn_worker_pool {
+    rn_exhibit exhibit; /* shown while the pool has a name */
     rn_job_fn *fn;
     void *arg;
     rn_worker_pool_config config;
@@ -70,6 +65,7 @@ struct rn_worker_pool {
     struct rn_chan *results; /* NULL: discarded */
     rn_wait_group live;      /* workers; taking itself off is the last thing that one does */
 
+    _Atomic(size_t) shown_queued, shown_alive; /* for dumps, which take no lock */
     _Atomic(uint64_t) left; /* calls that have returned; the last that a call touches */
 
     rn_mutex lock; /* guards the rest */
@@ -91,71 +87,30 @@ struct rn_worker_pool {
     bool releasing;
 };
 
-/* ---- rings ---- */
+/* ---- what dumps show ---- */
 
-/* The bytes for n slots; 0 when that overflows. */
-static size_t ring_bytes(size_t stride, size_t n)
+static void describe(const rn_exhibit *exhibit, char *text, size_t size)
 {
-    return stride == 0 || n > PTRDIFF_MAX / stride ? 0 : stride * n;
+    struct rn_worker_pool *pool = (struct rn_worker_pool *)exhibit;
+
+    snprintf(text, size, "%zu jobs queued, %zu workers",
+             atomic_load_explicit(&pool->shown_queued, memory_order_relaxed),
+             atomic_load_explicit(&pool->shown_alive, memory_order_relaxed));
 }
 
-static int ring_make(struct ring *ring, size_t element_size, size_t room)
+static void show_counts_locked(struct rn_worker_pool *pool)
 {
-    size_t rounded = (element_size + ELEMENT_ALIGNMENT - 1) / ELEMENT_ALIGNMENT * ELEMENT_ALIGNMENT;
-    size_t stride = rounded == 0 ? ELEMENT_ALIGNMENT : rounded;
-    size_t bytes = element_size > PTRDIFF_MAX - ELEMENT_ALIGNMENT ? 0 : ring_bytes(stride, room);
-
-    if (bytes == 0)
-        return -EINVAL;
-    *ring = (struct ring){.slots = calloc(1, bytes), .stride = stride, .room = room};
-    return ring->slots == NULL ? -ENOMEM : 0;
+    atomic_store_explicit(&pool->shown_queued, pool->jobs.count, memory_order_relaxed);
+    atomic_store_explicit(&pool->shown_alive, pool->alive, memory_order_relaxed);
 }
 
-static void *ring_slot(struct ring *ring, size_t index)
+static void show(struct rn_worker_pool *pool)
 {
-    return ring->slots + index * ring->stride;
-}
-
-static size_t ring_after(const struct ring *ring, size_t index, size_t n)
-{
-    size_t sum = index + n;
-
-    return sum >= ring->room ? sum - ring->room : sum;
-}
-
-/* Twice the room; the elements move to the front. */
-static int ring_grow(struct ring *ring)
-{
-    size_t bytes = ring_bytes(ring->stride, ring->room * 2);
-    char *slots = bytes == 0 ? NULL : malloc(bytes);
-    size_t head = ring->room - ring->first;
-
-    if (slots == NULL)
-        return -ENOMEM;
-    if (head > ring->count)
-        head = ring->count;
-    memcpy(slots, ring_slot(ring, ring->first), head * ring->stride);
-    memcpy(slots + head * ring->stride, ring->slots, (ring->count - head) * ring->stride);
-    free(ring->slots);
-    ring->slots = slots;
-    ring->room *= 2;
-    ring->first = 0;
-    return 0;
-}
-
-static void ring_push(struct ring *ring, const void *element, size_t size)
-{
-    memcpy(ring_slot(ring, ring_after(ring, ring->first, ring->count)), element, size);
-    ring->count++;
-}
-
-static void *ring_pop(struct ring *ring)
-{
-    void *slot = ring_slot(ring, ring->first);
-
-    ring->first = ring_after(ring, ring->first, 1);
-    ring->count--;
-    return slot;
+    if (pool->config.name == NULL)
+        return;
+    pool->exhibit = (rn_exhibit){
+        .kind = "worker pool", .name = pool->config.name, .describe = describe};
+    rn_exhibit_show(&pool->exhibit);
 }
 
 /* ---- calls of users ---- */
@@ -220,6 +175,7 @@ static void retire_locked(struct worker *w)
     w->alive = false;
     w->fiber = 0;
     pool->alive--;
+    show_counts_locked(pool);
     if (pool->alive == 0 && pool->stopping && pool->results != NULL)
         rn_chan_close(pool->results);
 }
@@ -235,6 +191,7 @@ static bool take(struct worker *w)
     if (taken) {
         memcpy(w->job, ring_pop(&pool->jobs), pool->job_size);
         w->result->job = ++pool->taken;
+        show_counts_locked(pool);
     } else {
         retire_locked(w);
     }
@@ -415,6 +372,7 @@ static int start_worker_locked(struct rn_worker_pool *pool, size_t index)
     }
     w->alive = true;
     pool->alive++;
+    show_counts_locked(pool);
     return 0;
 }
 
@@ -490,6 +448,16 @@ static rn_worker_pool_config with_defaults(const rn_worker_pool_config *config)
     return c;
 }
 
+static int check(const rn_worker_pool_config *c)
+{
+    if (c->workers > WORKERS_MAX)
+        return rn_error_with(-EINVAL, "worker pool: .workers is %zu: allowed are 1 to %d",
+                             c->workers, WORKERS_MAX);
+    if (c->ordered && c->discard)
+        return rn_error_with(-EINVAL, "worker pool: .ordered and .discard exclude each other");
+    return 0;
+}
+
 static int make_results(struct rn_worker_pool *pool)
 {
     const rn_worker_pool_config *c = &pool->config;
@@ -500,16 +468,24 @@ static int make_results(struct rn_worker_pool *pool)
         return 0;
     if (c->ordered)
         err = ring_make(&pool->window, pool->result_size, window);
-    if (err != 0)
-        return err;
-    return rn_chan_new(&pool->results, pool->result_size,
-                       &(rn_chan_options){.capacity = c->results, .name = c->name});
+    if (err == 0)
+        err = rn_chan_new(&pool->results, pool->result_size,
+                          &(rn_chan_options){.capacity = c->results, .name = c->name});
+    if (err == -EINVAL)
+        return rn_error_with(
+            err, "worker pool: .results is %zu: so many results of %zu bytes do not fit",
+            c->results, pool->result_size);
+    return err;
 }
 
 static int make_parts(struct rn_worker_pool *pool)
 {
     int err = ring_make(&pool->jobs, pool->job_size, pool->config.queue);
 
+    if (err == -EINVAL)
+        return rn_error_with(err,
+                             "worker pool: .queue is %zu: so many jobs of %zu bytes do not fit",
+                             pool->config.queue, pool->job_size);
     if (err == 0)
         err = make_results(pool);
     if (err != 0)
@@ -532,9 +508,12 @@ int rn_worker_pool_new_untyped(struct rn_worker_pool **out, size_t job_size, siz
     int err;
 
     *out = NULL;
-    if (c.workers > WORKERS_MAX || (c.ordered && c.discard) ||
-        result_size > PTRDIFF_MAX - sizeof(rn_job_info) - ELEMENT_ALIGNMENT)
-        return -EINVAL;
+    if (result_size > PTRDIFF_MAX - sizeof(rn_job_info) - ELEMENT_ALIGNMENT)
+        return rn_error_with(-EINVAL, "worker pool: a result of %zu bytes is too large",
+                             result_size);
+    err = check(&c);
+    if (err != 0)
+        return err;
     pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return -ENOMEM;
@@ -545,10 +524,12 @@ int rn_worker_pool_new_untyped(struct rn_worker_pool **out, size_t job_size, siz
     pool->result_size = sizeof(rn_job_info) + (result_size + ELEMENT_ALIGNMENT - 1) /
                                                   ELEMENT_ALIGNMENT * ELEMENT_ALIGNMENT;
     err = make_parts(pool);
-    if (err == 0)
+    if (err == 0) {
+        show(pool);
         *out = pool;
-    else
+    } else {
         (rn_worker_pool_free)(pool);
+    }
     return err;
 }
 
@@ -574,6 +555,8 @@ void(rn_worker_pool_free)(struct rn_worker_pool *pool)
         fputs("runnel: rn_worker_pool_free was called from a job of the pool\n", stderr);
         abort();
     }
+    if (pool->exhibit.name != NULL)
+        rn_exhibit_hide(&pool->exhibit);
     (rn_worker_pool_abandon)(pool, NULL, NULL);
     if (pool->results != NULL)
         rn_chan_close(pool->results); /* those who wait to send drop their results */
@@ -621,6 +604,7 @@ static int push_and_unlock(struct rn_worker_pool *pool, const void *job, int err
         err = RN_ESHUTDOWN;
     if (err == 0)
         ring_push(&pool->jobs, job, pool->job_size);
+    show_counts_locked(pool);
     rn_mutex_unlock(&pool->lock);
     if (err == 0)
         rn_cond_signal(&pool->work);

@@ -553,3 +553,44 @@ TEST_FIBER(many_groups_come_and_go)
         EXPECT_EQ(rn_group_wait(g), -EIO);
     }
 }
+
+static int fail_if_told(rn_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    return *(int *)arg;
+}
+
+TEST_FIBER(counters_tell_what_was_started_and_failed)
+{
+    rn_group *g = NULL;
+    rn_group_stats stats;
+    int results[] = {0, -EIO, -EIO};
+
+    EXPECT_EQ(rn_group_new_with(&g, NULL, &(rn_group_options){.mode = RN_GROUP_COLLECT_ALL}), 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT_EQ(rn_group_go(g, fail_if_told, &results[i]), 0);
+    EXPECT_EQ(rn_select(NULL, rn_on_group(g)), 0);
+    rn_group_stats_read(g, &stats);
+    EXPECT(stats.started == 3 && stats.running == 0 && stats.failed == 2);
+    EXPECT_EQ(rn_group_wait(g), -EIO);
+    rn_group_stats_read(NULL, &stats);
+    EXPECT_EQ(stats.started, 0);
+}
+
+static int hold_a_named_group(int argc, char **argv)
+{
+    rn_group *g = NULL;
+
+    (void)argc, (void)argv;
+    EXPECT_EQ(rn_group_new_with(&g, NULL, &(rn_group_options){.name = "fetchers"}), 0);
+    rn_dump(1);
+    EXPECT_EQ(rn_group_wait(g), 0);
+    rn_dump(1);
+    return 0;
+}
+
+TEST_DIES(a_named_group_is_shown_in_dumps,
+          "^[^\n]*\ngroup \"fetchers\" \\[0 running, 0 started, 0 failed\\]\n[^\n]*\n$", 0)
+{
+    exit(rn_run(hold_a_named_group, 0, NULL));
+}

@@ -695,8 +695,10 @@ TEST_FIBER(configurations_are_checked)
 
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, 8, 8, untyped_job, NULL, &both), -EINVAL);
     EXPECT(pool == NULL);
+    EXPECT_STR(rn_error_detail(), "worker pool: .ordered and .discard exclude each other");
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, 8, 8, untyped_job, NULL, &many), -EINVAL);
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, 8, 8, untyped_job, NULL, &long_queue), -EINVAL);
+    EXPECT(strncmp(rn_error_detail(), "worker pool: .queue is 1844674", 30) == 0);
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, 8, 8, untyped_job, NULL, &stack), -EINVAL);
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, SIZE_MAX, 8, untyped_job, NULL, NULL), -EINVAL);
     EXPECT_EQ(rn_worker_pool_new_untyped(&pool, 8, SIZE_MAX, untyped_job, NULL, NULL), -EINVAL);
