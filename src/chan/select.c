@@ -5,7 +5,8 @@
  * picked at random and tried under its own lock. That is exact: the select then is that one
  * operation, at that instant. Only when nothing looks ready are all locks taken, in address order,
  * to see one instant in which nothing is ready: then the default is taken, or the select waits in
- * every queue.
+ * every queue. In order all locks are taken too, unless the first case is ready: another may be
+ * taken only at an instant in which those before it are not.
  *
  * Go shuffles the cases and takes all locks each time; where something is ready this takes one.
  */
@@ -81,17 +82,39 @@ static bool looks_ready(struct select_run *run, uint32_t i)
     }
 }
 
+/* The first of the cases before end that looks ready, or SELECT_NONE. */
+static int first_ready(struct select_run *run, uint32_t end)
+{
+    for (uint32_t i = 0; i < end; i++)
+        if (looks_ready(run, i))
+            return (int)i;
+    return SELECT_NONE;
+}
+
+/*
+ * In order. A case that was looked at may have become ready before a later one did, which was found
+ * ready: so those before it are looked at again.
+ */
+static int pick_first(struct select_run *run)
+{
+    int picked = first_ready(run, run->n), earlier;
+
+    while (picked > 0 && (earlier = first_ready(run, (uint32_t)picked)) != SELECT_NONE)
+        picked = earlier;
+    return picked;
+}
+
 /* One of the cases that look ready, each as likely, or SELECT_NONE. */
 static int pick_ready(struct select_run *run)
 {
     uint32_t seen = 0;
     int picked = SELECT_NONE;
 
+    if (run->flags & RN_SELECT_IN_ORDER)
+        return pick_first(run);
     for (uint32_t i = 0; i < run->n; i++) {
         if (!looks_ready(run, i))
             continue;
-        if (run->flags & RN_SELECT_IN_ORDER)
-            return (int)i;
         seen++;
         if (seen == 1 || random_here(seen) == 0)
             picked = (int)i;
@@ -234,6 +257,15 @@ static int decide_allocated(struct select_run *run, rn_ctx *ctx)
     return result;
 }
 
+/*
+ * Whether one case, found ready, may be taken although the others were not looked at in the same
+ * instant: in order only the first may.
+ */
+static bool may_take_alone(const struct select_run *run, int i)
+{
+    return i == 0 || !(run->flags & RN_SELECT_IN_ORDER);
+}
+
 /* A look without all locks; SELECT_NONE when it could not decide. */
 static int try_ready(struct select_run *run)
 {
@@ -241,6 +273,8 @@ static int try_ready(struct select_run *run)
         int i = pick_ready(run);
         if (i == SELECT_NONE) /* one load decides for one channel; more need one instant */
             return run->channels <= 1 && !run->has_fd ? run->default_index : SELECT_NONE;
+        if (!may_take_alone(run, i))
+            return SELECT_NONE;
         if (try_case(run, (uint32_t)i))
             return i;
     }

@@ -5,6 +5,8 @@
 #include "core.h"
 #include "test.h"
 
+#include <pthread.h>
+
 #define CHANS 4
 #define PEERS 4
 
@@ -249,4 +251,44 @@ TEST_FIBER(timeouts_and_cancellations_against_values_lose_nothing)
     rn_ctx_release(r.ctx);
     rn_chan_release(r.ch);
     rn_chan_release(r.other);
+}
+
+/* One that sends to the first channel, and then to the second, each time that it is told to. */
+struct precedence {
+    int_chan go, first, second;
+};
+
+static void *send_to_first_then_second(void *arg)
+{
+    struct precedence *p = arg;
+    int i;
+
+    while (rn_recv(NULL, p->go, &i) == 0) {
+        EXPECT_EQ(rn_try_send(p->first, i), 0);
+        EXPECT_EQ(rn_try_send(p->second, i), 0);
+    }
+    return NULL;
+}
+
+/* Whoever sees the second ready is later than the first's send. Threads, to look as it happens. */
+TEST(in_order_never_takes_a_case_that_became_ready_after_an_earlier_one)
+{
+    struct precedence p = {rn_chan_make(int, 1), rn_chan_make(int, 1), rn_chan_make(int, 1)};
+    int value, at, n = rounds(20000);
+    pthread_t sender;
+
+    EXPECT_EQ(pthread_create(&sender, NULL, send_to_first_then_second, &p), 0);
+    for (int i = 0; i < n; i++) {
+        rn_case cases[] = {rn_on_recv(p.first, &value), rn_on_recv(p.second, &value), rn_default};
+        EXPECT_EQ(rn_send(NULL, p.go, i), 0);
+        while ((at = rn_select_n(NULL, cases, 3, RN_SELECT_IN_ORDER)) == 2)
+            continue;
+        EXPECT_EQ(at, 0);
+        EXPECT_EQ(rn_recv(NULL, p.second, &value), 0);
+    }
+    rn_close(p.go);
+    EXPECT_EQ(pthread_join(sender, NULL), 0);
+    rn_chan_release(p.go);
+    rn_chan_release(p.first);
+    rn_chan_release(p.second);
 }
