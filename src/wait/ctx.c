@@ -250,17 +250,19 @@ rn_ctx *rn_ctx_with_deadline(rn_ctx *parent, rn_time t)
     rn_ctx *ctx = make(parent, false);
     rn_time earlier;
 
-    if (ctx == NULL || ctx_err(ctx) != 0 || t == RN_FOREVER)
+    if (ctx == NULL || t == RN_FOREVER)
+        return ctx;
+    ctx->has_deadline = !rn_ctx_deadline(parent, &earlier) || t < earlier;
+    ctx->deadline = t;
+    if (ctx_err(ctx) != 0)
         return ctx;
     if (t <= rn_now()) {
         end(ctx, -ETIMEDOUT, -ETIMEDOUT);
         return ctx;
     }
-    if (rn_ctx_deadline(parent, &earlier) && earlier <= t)
+    if (!ctx->has_deadline)
         return ctx; /* the parent's end comes first, and reaches it */
-    ctx->deadline = t;
     ctx->timer.fire = deadline_fire;
-    ctx->has_deadline = true;
     if (timer_arm(&ctx->timer, t) != 0) {
         rn_ctx_release(ctx);
         return NULL;

@@ -79,6 +79,27 @@ TEST_FIBER(a_deadline_is_seen_from_below_and_absent_without_one)
     rn_ctx_release(plain);
 }
 
+TEST_FIBER(a_context_that_was_over_at_once_has_its_deadline_too)
+{
+    rn_time past = rn_now() - RN_SECOND, later = rn_now() + RN_HOUR, when = 0;
+    rn_ctx *over = rn_ctx_with_deadline(NULL, past), *below = rn_ctx_with_deadline(over, later);
+    rn_ctx *cancelled = rn_ctx_with_cancel(NULL), *born_ended;
+
+    EXPECT(rn_ctx_deadline(over, &when));
+    EXPECT_EQ(when, past);
+    EXPECT(rn_ctx_deadline(below, &when));
+    EXPECT_EQ(when, past);
+    rn_ctx_cancel(cancelled, 0);
+    born_ended = rn_ctx_with_deadline(cancelled, later);
+    EXPECT(rn_ctx_deadline(born_ended, &when));
+    EXPECT_EQ(when, later);
+    EXPECT_EQ(rn_ctx_err(born_ended), -ECANCELED);
+    rn_ctx_release(born_ended);
+    rn_ctx_release(cancelled);
+    rn_ctx_release(below);
+    rn_ctx_release(over);
+}
+
 TEST_FIBER(a_huge_timeout_is_not_a_short_one)
 {
     rn_ctx *ctx = rn_ctx_with_timeout(NULL, RN_FOREVER);
