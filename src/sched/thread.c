@@ -96,6 +96,7 @@ void check_not_forked(void)
 
 void thread_after_fork(void)
 {
-    store_relaxed(&forked, 1);
+    if (load_acquire(&sched.state) != SCHED_OFF) /* otherwise nothing of it is in the parent */
+        store_relaxed(&forked, 1);
     here_worker = NULL;
 }

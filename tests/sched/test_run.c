@@ -380,3 +380,24 @@ TEST_DIES(a_fiber_in_the_child_of_a_fork_fails_loudly_and_the_parent_goes_on, "f
 {
     exit(rn_run(fork_from_fiber, 0, NULL));
 }
+
+static int rerun_in_child(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return meet(2, NULL) == 7 ? 5 : 1;
+}
+
+TEST(in_the_child_of_a_fork_after_the_runtime_has_stopped_it_starts_again)
+{
+    int status;
+
+    EXPECT_EQ(rn_start(), 0);
+    EXPECT_EQ(rn_stop(), 0);
+    pid_t child = fork();
+    EXPECT(child >= 0);
+    if (child == 0)
+        _exit(rn_run(rerun_in_child, 0, NULL));
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 5);
+}
