@@ -49,12 +49,22 @@ in_declaration {
     in_declaration = !/;/
     next
 }
-/^static inline/ { in_body = 1; next }
+/^static inline/ { inlined = $0; sub(/^static inline /, "", inlined) }
+/^static inline/ && !/;$/ { in_body = 1 }
+/^static inline/ && block != "" && /[;)]$/ { sub(/;$/, "", inlined); add_inlined(inlined ";\n"); next }
+/^static inline/ { next }
 /^{/ { in_body = 1; next }
 /^[ \t]*$/ { if (type_text != "") end_type(); next }
 { type_text = type_text $0 "\n" }
 
 END { end_page() }
+
+# A function in a header is declared and defined there: it is shown once.
+function add_inlined(declaration)
+{
+    if (index(synopsis, declaration) == 0)
+        synopsis = synopsis declaration
+}
 
 # ---- pages ----
 
