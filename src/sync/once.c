@@ -1,26 +1,29 @@
 /*
  * Once: the first caller runs the function, the others wait for it, and later ones read the result.
  *
- * Invariant: result and value are written before state becomes DONE and never after.
+ * Invariant: result, and the value in the caller's memory, are written before state becomes DONE
+ * and never after.
  */
 #include "base/check.h"
 #include "sync/wake.h"
 
 #include <runnel/once.h>
 
-enum once_state { ONCE_NEW, ONCE_RUNNING, ONCE_DONE };
+enum once_state { ONCE_NEW, ONCE_DONE, ONCE_RUNNING }; /* ONCE_DONE: the header knows it as 1 */
 
 struct __attribute__((may_alias)) once {
     atomic_u32 state;     /* enum once_state; written under lock */
     struct spinlock lock; /* guards waiters, runner and changes of state; never held over fn */
     int result;           /* published by state */
     struct waitq waiters;
-    void *value;          /* published by state */
     struct fiber *runner; /* who runs fn */
 };
 
 _Static_assert(sizeof(struct once) == sizeof(rn_once), "rn_once has the wrong size");
 _Static_assert(_Alignof(struct once) == _Alignof(rn_once), "rn_once has the wrong alignment");
+_Static_assert(offsetof(struct once, state) == offsetof(rn_once, rn_done_), "not where it is read");
+_Static_assert(offsetof(struct once, result) == offsetof(rn_once, rn_result_), "nor this");
+_Static_assert(ONCE_DONE == 1, "the header reads it as 1");
 
 static struct once *once_of(rn_once *o)
 {
@@ -63,13 +66,13 @@ static void finish(struct once *o)
 
     spin_lock(&o->lock);
     o->runner = NULL;
-    store_release(&o->state, ONCE_DONE); /* E43: publishes result and value */
+    store_release(&o->state, ONCE_DONE); /* E43: publishes result, and the value */
     waitq_take_all(&o->waiters, &woken);
     spin_unlock(&o->lock);
     wake_all(&woken, 0);
 }
 
-RN_API int rn_once_do(rn_once *once, int (*fn)(void *arg), void *arg)
+RN_API int rn_once_run(rn_once *once, int (*fn)(void *arg), void *arg)
 {
     struct once *o = once_of(once);
 
@@ -80,15 +83,14 @@ RN_API int rn_once_do(rn_once *once, int (*fn)(void *arg), void *arg)
     return o->result;
 }
 
-RN_API int rn_once_value(rn_once *once, int (*fn)(void *arg, void **value), void *arg, void **value)
+RN_API int rn_once_run_into(rn_once *once, int (*fn)(void *arg, void *value), void *arg,
+                            void *value)
 {
     struct once *o = once_of(once);
 
     if (!done(o) && begin(o)) {
-        o->result = fn(arg, &o->value);
+        o->result = fn(arg, value);
         finish(o);
     }
-    if (value != NULL)
-        *value = o->value;
     return o->result;
 }

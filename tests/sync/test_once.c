@@ -43,41 +43,88 @@ TEST(a_failure_is_remembered_and_not_tried_again)
     EXPECT_EQ(atomic_load(&runs), 1);
 }
 
-static int make(void *arg, void **value)
+struct point {
+    int x, y;
+    void *from;
+};
+
+typedef rn_once_value(struct point) once_point;
+
+static int make(void *arg, struct point *value)
 {
-    *value = arg;
+    EXPECT(value->x == 0 && value->from == NULL);
+    *value = (struct point){1, 2, arg};
     return 0;
 }
 
-static int make_badly(void *arg, void **value)
+static int make_badly(void *arg, struct point *value)
 {
-    *value = arg;
+    make(arg, value);
     return -EIO;
 }
 
 TEST(the_value_form_hands_out_the_first_value)
 {
-    rn_once o = {0};
+    once_point o = {0};
     int first, second;
-    void *value = NULL;
+    struct point p = {0};
 
-    EXPECT_EQ(rn_once_value(&o, make, &first, &value), 0);
-    EXPECT(value == &first);
-    value = NULL;
-    EXPECT_EQ(rn_once_value(&o, make, &second, &value), 0);
-    EXPECT(value == &first);
-    EXPECT_EQ(rn_once_value(&o, make, &second, NULL), 0);
+    EXPECT_EQ(rn_once_value_get(&o, make, &first, &p), 0);
+    EXPECT(p.from == &first && p.x == 1 && p.y == 2);
+    p = (struct point){0};
+    EXPECT_EQ(rn_once_value_get(&o, make, &second, &p), 0);
+    EXPECT(p.from == &first && p.x == 1);
+    EXPECT_EQ(rn_once_value_get(&o, make_badly, &second, NULL), 0);
 }
 
 TEST(the_value_form_gives_code_and_value_of_a_failure)
 {
-    rn_once o = {0};
+    once_point o = {0};
     int first;
-    void *value = NULL;
+    struct point p = {0};
 
-    EXPECT_EQ(rn_once_value(&o, make_badly, &first, NULL), -EIO);
-    EXPECT_EQ(rn_once_value(&o, make, NULL, &value), -EIO);
-    EXPECT(value == &first);
+    EXPECT_EQ(rn_once_value_get(&o, make_badly, &first, NULL), -EIO);
+    EXPECT_EQ(rn_once_value_get(&o, make, NULL, &p), -EIO);
+    EXPECT(p.from == &first);
+}
+
+struct getter {
+    once_point *once;
+    rn_wait_group *wg;
+    atomic_int *runs;
+};
+
+static int make_slowly_for_getters(void *arg, struct point *value)
+{
+    struct getter *g = arg;
+
+    await_waiting("once", PEERS - 1);
+    atomic_fetch_add(g->runs, 1);
+    return make(g, value) + 7;
+}
+
+static void get(void *arg)
+{
+    struct getter *g = arg;
+    struct point p;
+
+    EXPECT_EQ(rn_once_value_get(g->once, make_slowly_for_getters, g, &p), 7);
+    EXPECT(p.x == 1 && p.y == 2);
+    rn_wait_group_done(g->wg);
+}
+
+TEST_FIBER(getters_wait_for_the_value)
+{
+    once_point o = {0};
+    rn_wait_group wg = {0};
+    atomic_int runs = 0;
+    struct getter g = {&o, &wg, &runs};
+
+    rn_wait_group_add(&wg, PEERS);
+    for (int i = 0; i < PEERS; i++)
+        EXPECT_EQ(rn_go(get, &g), 0);
+    EXPECT_EQ(rn_wait_group_wait(NULL, &wg), 0);
+    EXPECT_EQ(atomic_load(&runs), 1);
 }
 
 struct caller {
