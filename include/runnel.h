@@ -20,6 +20,7 @@
 #include <runnel/sd_notify.h>
 #include <runnel/select.h>
 #include <runnel/shutdown.h>
+#include <runnel/semaphore.h>
 #include <runnel/signal.h>
 #include <runnel/time.h>
 #include <runnel/wait_group.h>
