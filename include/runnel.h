@@ -13,6 +13,7 @@
 #include <runnel/fd.h>
 #include <runnel/fiber.h>
 #include <runnel/group.h>
+#include <runnel/limiter.h>
 #include <runnel/mutex.h>
 #include <runnel/once.h>
 #include <runnel/process.h>
