@@ -4,6 +4,7 @@
 #ifndef RUNNEL_H
 #define RUNNEL_H
 
+#include <runnel/breaker.h>
 #include <runnel/chan.h>
 #include <runnel/clock.h>
 #include <runnel/cond.h>
