@@ -18,6 +18,7 @@
 #include <runnel/mutex.h>
 #include <runnel/once.h>
 #include <runnel/process.h>
+#include <runnel/retry.h>
 #include <runnel/rwmutex.h>
 #include <runnel/sd_notify.h>
 #include <runnel/select.h>
