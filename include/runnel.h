@@ -25,6 +25,7 @@
 #include <runnel/shutdown.h>
 #include <runnel/semaphore.h>
 #include <runnel/signal.h>
+#include <runnel/single_flight.h>
 #include <runnel/time.h>
 #include <runnel/wait_group.h>
 #include <runnel/worker_pool.h>
