@@ -15,6 +15,7 @@
 #include <runnel/fiber.h>
 #include <runnel/group.h>
 #include <runnel/limiter.h>
+#include <runnel/hedge.h>
 #include <runnel/mutex.h>
 #include <runnel/once.h>
 #include <runnel/process.h>
