@@ -3,9 +3,10 @@
  *
  * The input never becomes part of the script's text: it is the script's first parameter, and {}
  * becomes a reference to it. So no input, whatever is in it, can be read as code. What the
- * reference must look like depends on the quotes around it: "$1" outside of any, ${1} within "...",
- * '"$1"' within '...'. A misjudged context (a here-document, say) costs a stray quote or a split
- * word, but never runs the input.
+ * reference must look like depends on the quotes around it: "$1" outside of any, ${1} within "..."
+ * and $((...)), '"$1"' within '...'. A misjudged context (a here-document, say) costs a stray quote
+ * or a split word, but never runs the input. What the shell itself reads as an expression it may:
+ * bash runs a[$(...)] within $((...)).
  *
  * Rejected: pasting the quoted input into the text. Within "..." the quotes would be plain
  * characters, and $(...) in the input would run.
@@ -21,7 +22,8 @@ enum { NESTING_MAX = 64 };
 /*
  * Where the reader stands: what encloses the next character, innermost last. '\0': the script
  * itself; '\'' and '"': quotes; '(': a command substitution or subshell; '$': its ( comes next;
- * '`': one in backquotes; '{': ${...} within double quotes; '#': a comment.
+ * '`': one in backquotes; '{': ${...} within double quotes; '#': a comment; '+': each ( of $((...)),
+ * and those within.
  */
 struct reader {
     char inside[NESTING_MAX];
@@ -73,16 +75,24 @@ static void read_quoted(struct reader *r, const char *at)
         leave(r);
 }
 
-/* One character outside of quotes: of the script, of a substitution, of a subshell. */
-static void read_plain(struct reader *r, char c, char before)
+/* The ( of a substitution, a subshell, or arithmetic: $(( and what is nested there. */
+static void read_parenthesis(struct reader *r, const char *at, char before)
 {
+    enter(r, (before == '$' ? at[1] == '(' : innermost(r) == '+') ? '+' : '(');
+}
+
+/* One character outside of quotes: of the script, of a substitution, of a subshell. */
+static void read_plain(struct reader *r, const char *at, char before)
+{
+    char c = *at;
+
     if (c == '\'' || c == '"' || (c == '#' && ends_word(before)))
         enter(r, c);
     else if (c == '`')
         innermost(r) == '`' ? leave(r) : enter(r, '`');
     else if (c == '(')
-        enter(r, '(');
-    else if (c == ')' && innermost(r) == '(')
+        read_parenthesis(r, at, before);
+    else if (c == ')' && (innermost(r) == '(' || innermost(r) == '+'))
         leave(r);
 }
 
@@ -91,7 +101,8 @@ static void read_one(struct reader *r, const char *at, char before)
 {
     switch (innermost(r)) {
     case '$':
-        r->inside[r->depth - 1] = '('; /* what follows is as outside of quotes */
+        leave(r); /* what follows is as outside of quotes */
+        read_parenthesis(r, at, before);
         break;
     case '\'':
         if (*at == '\'')
@@ -106,7 +117,7 @@ static void read_one(struct reader *r, const char *at, char before)
         read_quoted(r, at);
         break;
     default:
-        read_plain(r, *at, before);
+        read_plain(r, at, before);
     }
 }
 
@@ -123,6 +134,7 @@ static const char *reference(const struct reader *r)
         return "'\"$1\"'";
     case '"':
     case '{':
+    case '+':
         return "${1}";
     default:
         return "\"$1\"";

@@ -36,6 +36,18 @@ for script in 'printf %s {}' 'printf %s "{}"' "printf %s '{}'" 'printf %s "$(pri
 done
 is "no input was run" "$(ls hit 2>&1 >/dev/null | wc -l)" 1
 
+# Arithmetic takes no quotes.
+for script in 'echo $(({} * 2))' 'echo "$(( ({}) * (1 + $(echo {}) - {} + 1) ))"' \
+    'x="$(echo $(( {}*2 )))"; echo $x' 'x=`echo $(({}*2))`; (echo "$x")'; do
+    run "$RUNNEL" --shell "$script; printf '<%s>' {}" ::: 21
+    is "$script" "$out$err" "42
+<21>"
+done
+run "$RUNNEL" --shell 'echo $( (echo {}) ) (( 2>/dev/null' ::: 'a  b'
+is "a script that is wrong fails" "$status" 123
+run "$RUNNEL" --shell 'printf "[%s]" "$( (printf %s {}) )" {}' ::: 'a  b'
+is "a subshell in a substitution is no arithmetic" "$out" "[a  b][a  b]"
+
 run "$RUNNEL" --shell 'exit {}' ::: 5
 is "a script's status" "$status" 123
 run "$RUNNEL" --shell 'cat; echo {}' ::: x
