@@ -16,6 +16,7 @@
 #include <runnel/group.h>
 #include <runnel/limiter.h>
 #include <runnel/hedge.h>
+#include <runnel/map.h>
 #include <runnel/mutex.h>
 #include <runnel/once.h>
 #include <runnel/process.h>

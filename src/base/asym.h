@@ -21,12 +21,15 @@
 
 /*
  * 1 when the kernel has no membarrier, or was not asked yet: light fences must be real ones. It
- * falls to 0 when the runtime first starts, on which whoever calls fence_heavy has waited.
+ * falls to 0 when the runtime first starts, or in fence_settle; whoever calls fence_heavy has
+ * waited for one of them.
  */
 extern atomic_u8 asym_fenced;
 
 void fence_full(void);
 void fence_heavy(void); /* given by os/ */
+/* Settles for good what fences are, without the runtime: for objects made before it. Given by os/. */
+void fence_settle(void);
 
 static inline void fence_light(void)
 {

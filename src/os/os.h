@@ -48,6 +48,8 @@ int os_thread_count(void);
 /* A negative code ends the wait: -ETIMEDOUT. It returns at once when *word != value. */
 int os_futex_wait(atomic_u32 *word, uint32_t value, int64_t timeout_ns);
 void os_futex_wake(atomic_u32 *word, int count);
+/* Unpredictable bytes; where the kernel has none yet, such as differ from run to run. */
+void os_random(void *out, size_t bytes);
 /* Called in the child of every fork. */
 void os_at_fork_child(void (*fn)(void));
 

@@ -14,6 +14,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #define SPIN_STEPS_MAX 40    /* steps before the processor is yielded */
 #define SPIN_DOUBLINGS_MAX 6 /* the longest step: 64 pauses, about a microsecond */
 #define NS_PER_S 1000000000ll
+#define RANDOM_BYTES_MAX 256 /* what getrandom gives whole */
 
 /* The longest single wait; callers look again. */
 #if defined(__SANITIZE_THREAD__)
@@ -50,11 +53,23 @@ static int membarrier(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
-void os_init(void)
+static void settle(void)
 {
     bool fenced = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0 ||
                   membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
     store_release(&asym_fenced, fenced); /* E22: membarrier is registered */
+}
+
+void fence_settle(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, settle);
+}
+
+void os_init(void)
+{
+    fence_settle();
 }
 
 void fence_heavy(void)
@@ -163,6 +178,18 @@ int os_futex_wait(atomic_u32 *word, uint32_t value, int64_t timeout_ns)
 void os_futex_wake(atomic_u32 *word, int count)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+void os_random(void *out, size_t bytes)
+{
+    char *at = out;
+
+    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) { /* should the kernel have none to give */
+        uint64_t word = ((uint64_t)os_now() + i) * 0x9e3779b97f4a7c15ull ^ (uintptr_t)&at;
+        memcpy(at + i, &word, bytes - i < sizeof word ? bytes - i : sizeof word);
+    }
+    for (ssize_t got = 0; bytes > 0 && got >= 0; bytes -= (size_t)got, at += got)
+        got = getrandom(at, bytes < RANDOM_BYTES_MAX ? bytes : RANDOM_BYTES_MAX, GRND_NONBLOCK);
 }
 
 void os_at_fork_child(void (*fn)(void))
