@@ -14,6 +14,7 @@
 #include <runnel/fd.h>
 #include <runnel/fiber.h>
 #include <runnel/group.h>
+#include <runnel/keyed_limiter.h>
 #include <runnel/limiter.h>
 #include <runnel/hedge.h>
 #include <runnel/map.h>
