@@ -20,6 +20,7 @@
 #include <runnel/map.h>
 #include <runnel/mutex.h>
 #include <runnel/once.h>
+#include <runnel/policy.h>
 #include <runnel/process.h>
 #include <runnel/retry.h>
 #include <runnel/rwmutex.h>

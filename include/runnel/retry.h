@@ -55,7 +55,7 @@ typedef struct rn_attempt {
     rn_duration elapsed; /* since the first began */
     /*
      * The call's to set, 0 beforehand: the next attempt waits at least so long, also beyond
-     * .max_delay. Negative: there is to be no next one.
+     * .max_delay. Negative, or RN_FOREVER: there is to be no next one.
      */
     rn_duration retry_after;
 } rn_attempt;

@@ -104,7 +104,7 @@ static bool wanted(const struct run *run, int err)
 {
     const rn_retry_config *c = &run->retry->config;
 
-    if (run->attempt.retry_after < 0)
+    if (run->attempt.retry_after < 0 || run->attempt.retry_after == RN_FOREVER)
         return false;
     return c->should_retry != NULL ? c->should_retry(c->should_retry_arg, err) : mendable(err);
 }
