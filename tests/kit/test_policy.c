@@ -58,7 +58,7 @@ static struct parts make_parts(void)
 {
     struct parts parts;
 
-    EXPECT_EQ(rn_retry_new(&parts.retry, &(rn_retry_config){.attempts = 4,
+    EXPECT_EQ(rn_retry_new(&parts.retry, &(rn_retry_config){.attempts = 5,
                                                             .delay = RN_SECOND,
                                                             .jitter = RN_RETRY_JITTER_NONE}),
               0);
