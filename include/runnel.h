@@ -23,6 +23,9 @@
 #include <runnel/policy.h>
 #include <runnel/process.h>
 #include <runnel/retry.h>
+#include <runnel/payload.h>
+#include <runnel/process.h>
+#include <runnel/pubsub.h>
 #include <runnel/rwmutex.h>
 #include <runnel/sd_notify.h>
 #include <runnel/select.h>
