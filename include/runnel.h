@@ -21,6 +21,7 @@
 #include <runnel/mutex.h>
 #include <runnel/once.h>
 #include <runnel/policy.h>
+#include <runnel/pipeline.h>
 #include <runnel/process.h>
 #include <runnel/retry.h>
 #include <runnel/payload.h>
