@@ -11,6 +11,8 @@
 #include <runnel/ctx.h>
 #include <runnel/debug.h>
 #include <runnel/error.h>
+#include <runnel/fan_in.h>
+#include <runnel/fan_out.h>
 #include <runnel/fd.h>
 #include <runnel/fiber.h>
 #include <runnel/group.h>
