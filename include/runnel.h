@@ -5,6 +5,7 @@
 #define RUNNEL_H
 
 #include <runnel/breaker.h>
+#include <runnel/address.h>
 #include <runnel/chan.h>
 #include <runnel/clock.h>
 #include <runnel/cond.h>
@@ -21,6 +22,7 @@
 #include <runnel/hedge.h>
 #include <runnel/map.h>
 #include <runnel/mutex.h>
+#include <runnel/net.h>
 #include <runnel/once.h>
 #include <runnel/policy.h>
 #include <runnel/pipeline.h>
@@ -29,6 +31,7 @@
 #include <runnel/payload.h>
 #include <runnel/process.h>
 #include <runnel/pubsub.h>
+#include <runnel/reader.h>
 #include <runnel/rwmutex.h>
 #include <runnel/sd_notify.h>
 #include <runnel/select.h>
@@ -39,5 +42,6 @@
 #include <runnel/time.h>
 #include <runnel/wait_group.h>
 #include <runnel/worker_pool.h>
+#include <runnel/writer.h>
 
 #endif

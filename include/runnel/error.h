@@ -41,6 +41,8 @@ enum {
     RN_ERATE = -10004,     /* the wait for the rate limiter would outlast the deadline */
     RN_EBURST = -10005,    /* more at once than the rate limiter ever holds */
     RN_ESLOW = -10006,     /* disconnected for not keeping up */
+    RN_ENOHOST = -10007,   /* there is no host of that name */
+    RN_ELOOKUP = -10008,   /* a host's name could not be looked up: nobody answered */
     RN_ESIGNAL = -10100    /* RN_ESIGNAL - n: ended by signal n; see rn_error_signal */
 };
 

@@ -29,6 +29,7 @@
 #include <runnel/error.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 RN_BEGIN_DECLS
 
@@ -148,6 +149,33 @@ RN_API ssize_t rn_fd_read_full(rn_ctx *ctx, rn_fd fd, void *buffer, size_t size)
  *          and what write(2) says, negated (-ENOSPC, -EIO, ...).
  */
 RN_API ssize_t rn_fd_write(rn_ctx *ctx, rn_fd fd, const void *buffer, size_t size);
+
+/*
+ * rn_fd_writev - write several parts as one, waiting for room as often as needed.
+ *
+ * A header and a body need no copy to go out together: up to 64 parts are one system call.
+ *
+ * Caller   any thread or fiber; never a signal handler.
+ * Blocks   as rn_fd_write.
+ * Returns  how many bytes of all parts together were written, and otherwise as rn_fd_write.
+ */
+RN_API ssize_t rn_fd_writev(rn_ctx *ctx, rn_fd fd, const struct iovec *parts, size_t n);
+
+/*
+ * rn_fd_sendfile - write size bytes of a file from offset on, without copying them through the
+ * program.
+ *
+ * file is a handle of a regular file; its own position stays. What is in memory is sent straight
+ * away; for the disk it waits as in rn_blocking.
+ *
+ * Caller   any thread or fiber; never a signal handler.
+ * Blocks   as rn_fd_write.
+ * Returns  how many were written: size, or fewer when the file or the connection ended early, or
+ *          ctx did; when none could be written, 0 (the file ends before offset) or the codes of
+ *          rn_fd_write, and what sendfile(2) says, negated (-EINVAL: file is none, or offset is
+ *          negative).
+ */
+RN_API ssize_t rn_fd_sendfile(rn_ctx *ctx, rn_fd to, rn_fd file, int64_t offset, size_t size);
 
 /*
  * rn_fd_wait - wait until a handle can be read or written without waiting.

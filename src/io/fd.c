@@ -8,39 +8,14 @@
  * Regular files are always ready as far as the kernel's poller knows. What is in memory is read at
  * once; the disk is waited for in rn_blocking.
  */
-#include "sched/park.h"
-#include "wait/ctx.h"
-#include "wait/fd_wait.h"
+#include "io/call.h"
 
-#include <errno.h>
-#include <runnel/fd.h>
 #include <runnel/fiber.h>
+#include <string.h>
 
-#define SHARED_WRITE_BYTES_MAX 4096 /* a pipe that polls as writable has room for PIPE_BUF bytes */
-
-/* What one call works with. */
-struct call {
-    struct poll_entry *entry;
-    uint64_t handle;
-    rn_ctx *ctx;
-};
-
-static int call_begin(struct call *call, rn_ctx *ctx, rn_fd fd)
-{
-    int err = ctx_err(ctx);
-
-    check_not_forked();
-    if (err != 0)
-        return err;
-    *call = (struct call){.entry = poll_hold(fd.handle), .handle = fd.handle, .ctx = ctx};
-    return call->entry == NULL ? -EBADF : 0;
-}
-
-static void call_end(struct call *call)
-{
-    poll_drop(call->entry);
-    budget_spend();
-}
+#define SHARED_WRITE_BYTES_MAX 4096  /* a pipe that polls as writable has room for PIPE_BUF bytes */
+#define PARTS_AT_ONCE_MAX 64         /* parts that one system call gets */
+#define SENDFILE_BYTES_MAX (1 << 20) /* of a file in one system call: others want their turn */
 
 /* ---- opening and closing ---- */
 
@@ -184,12 +159,6 @@ static int64_t try_write(struct poll_entry *entry, const void *buffer, size_t si
 
 /* ---- reading and writing ---- */
 
-static int call_wait(struct call *call, enum poll_queue queue, uint32_t seen)
-{
-    return fd_wait(call->ctx, call->entry, call->handle, queue, seen, RN_FOREVER,
-                   queue == POLL_WRITE ? WAIT_FD_WRITE : WAIT_FD_READ);
-}
-
 static int64_t read_some(struct call *call, void *buffer, size_t size)
 {
     for (;;) {
@@ -197,7 +166,7 @@ static int64_t read_some(struct call *call, void *buffer, size_t size)
         int64_t n = try_read(call->entry, buffer, size);
         if (n != -EAGAIN || (call->entry->flags & POLL_UNWATCHED))
             return n;
-        int err = call_wait(call, POLL_READ, seen);
+        int err = call_wait(call, POLL_READ, seen, WAIT_FD_READ);
         if (err != 0)
             return err;
     }
@@ -210,7 +179,7 @@ static int64_t write_some(struct call *call, const void *buffer, size_t size)
         int64_t n = try_write(call->entry, buffer, size);
         if (n != -EAGAIN || (call->entry->flags & POLL_UNWATCHED))
             return n == 0 ? -EIO : n; /* a device that takes nothing and does not say why */
-        int err = call_wait(call, POLL_WRITE, seen);
+        int err = call_wait(call, POLL_WRITE, seen, WAIT_FD_WRITE);
         if (err != 0)
             return err;
     }
@@ -259,6 +228,155 @@ ssize_t rn_fd_write(rn_ctx *ctx, rn_fd fd, const void *buffer, size_t size)
     return done > 0 || size == 0 ? (ssize_t)done : err;
 }
 
+/* ---- several parts ---- */
+
+/* What is left of the parts, as many as go at once. */
+struct window {
+    const struct iovec *parts;
+    size_t n;
+    size_t skip; /* bytes of the first part that are written */
+};
+
+/* Bytes have been written: moves on behind them, and behind empty parts. */
+static void window_advance(struct window *w, size_t bytes)
+{
+    w->skip += bytes;
+    while (w->n > 0 && w->skip >= w->parts->iov_len) {
+        w->skip -= w->parts->iov_len;
+        w->parts++;
+        w->n--;
+    }
+}
+
+static int64_t try_writev(struct poll_entry *entry, const struct window *w)
+{
+    struct iovec now[PARTS_AT_ONCE_MAX];
+    size_t n = w->n < PARTS_AT_ONCE_MAX ? w->n : PARTS_AT_ONCE_MAX;
+
+    if (entry->flags & (POLL_SHARED | POLL_UNWATCHED))
+        return try_write(entry, (char *)w->parts->iov_base + w->skip, w->parts->iov_len - w->skip);
+    memcpy(now, w->parts, n * sizeof *now);
+    now[0].iov_base = (char *)now[0].iov_base + w->skip;
+    now[0].iov_len -= w->skip;
+    return os_fd_writev(entry->fd, now, (int)n, fiber_here()->kind == FIBER_THREAD);
+}
+
+static int64_t writev_some(struct call *call, const struct window *w)
+{
+    for (;;) {
+        uint32_t seen = poll_edges(call->entry, POLL_WRITE);
+        int64_t n = try_writev(call->entry, w);
+        if (n != -EAGAIN || (call->entry->flags & POLL_UNWATCHED))
+            return n == 0 ? -EIO : n;
+        int err = call_wait(call, POLL_WRITE, seen, WAIT_FD_WRITE);
+        if (err != 0)
+            return err;
+    }
+}
+
+ssize_t rn_fd_writev(rn_ctx *ctx, rn_fd fd, const struct iovec *parts, size_t n)
+{
+    struct window window = {.parts = parts, .n = n};
+    struct call call;
+    size_t done = 0;
+    int err = call_begin(&call, ctx, fd);
+
+    if (err != 0)
+        return err;
+    window_advance(&window, 0);
+    bool nothing = window.n == 0;
+    while (window.n > 0 && err == 0) {
+        int64_t bytes = writev_some(&call, &window);
+        if (bytes > 0) {
+            done += (size_t)bytes;
+            window_advance(&window, (size_t)bytes);
+        }
+        err = bytes < 0 ? (int)bytes : ctx_err(ctx);
+    }
+    call_end(&call);
+    return done > 0 || nothing ? (ssize_t)done : err;
+}
+
+/* ---- from a file ---- */
+
+struct sending {
+    struct call to;
+    int file;
+    bool quiet;
+    int64_t offset;
+    size_t size;
+    int64_t result;
+};
+
+static int send_piece(void *arg)
+{
+    struct sending *s = arg;
+    size_t size = s->size < SENDFILE_BYTES_MAX ? s->size : SENDFILE_BYTES_MAX;
+    s->result = os_fd_sendfile(s->to.entry->fd, s->file, s->offset, size, s->quiet);
+    return 0;
+}
+
+/* What is in memory is sent at once; the disk, and files that are written, are waited for. */
+static int64_t send_some(struct sending *s)
+{
+    struct poll_entry *to = s->to.entry;
+    size_t size = s->size < SENDFILE_BYTES_MAX ? s->size : SENDFILE_BYTES_MAX;
+
+    for (;;) {
+        uint32_t seen = poll_edges(to, POLL_WRITE);
+        s->quiet = fiber_here()->kind == FIBER_THREAD;
+        if (!(to->flags & (POLL_SHARED | POLL_UNWATCHED)) &&
+            os_file_cached(s->file, s->offset, size))
+            send_piece(s);
+        else
+            rn_blocking(send_piece, s);
+        if (s->result != -EAGAIN || (to->flags & POLL_UNWATCHED))
+            return s->result;
+        int err = call_wait(&s->to, POLL_WRITE, seen, WAIT_FD_WRITE);
+        if (err != 0)
+            return err;
+    }
+}
+
+static int64_t send_all(struct sending *s)
+{
+    int64_t done = 0, n = 1;
+
+    while (s->size > 0 && n > 0) {
+        n = send_some(s);
+        if (n > 0) {
+            done += n;
+            s->offset += n;
+            s->size -= (size_t)n;
+            int err = s->size > 0 ? ctx_err(s->to.ctx) : 0;
+            n = err != 0 ? err : n;
+        }
+    }
+    return done > 0 || n > 0 ? done : n;
+}
+
+ssize_t rn_fd_sendfile(rn_ctx *ctx, rn_fd to, rn_fd file, int64_t offset, size_t size)
+{
+    struct sending s = {.offset = offset, .size = size};
+    struct poll_entry *from;
+    int err = call_begin(&s.to, ctx, to);
+
+    if (err != 0)
+        return err;
+    from = poll_hold(file.handle);
+    if (from == NULL) {
+        call_end(&s.to);
+        return -EBADF;
+    }
+    s.file = from->fd;
+    int64_t n = send_all(&s);
+    poll_drop(from);
+    call_end(&s.to);
+    return n;
+}
+
+/* ---- waiting ---- */
+
 int rn_fd_wait(rn_ctx *ctx, rn_fd fd, int events)
 {
     struct call call;
@@ -276,7 +394,7 @@ int rn_fd_wait(rn_ctx *ctx, rn_fd fd, int events)
         if (call.entry->flags & POLL_UNWATCHED)
             ready = events;
         else if ((ready = os_fd_ready(call.entry->fd, events)) == 0)
-            err = call_wait(&call, queue, seen);
+            err = call_wait(&call, queue, seen, queue == POLL_WRITE ? WAIT_FD_WRITE : WAIT_FD_READ);
     }
     call_end(&call);
     return err != 0 ? err : ready;

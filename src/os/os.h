@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* ---- memory ---- */
 
@@ -84,16 +85,90 @@ void os_poller_wake(struct os_poller *poller);
 
 /* Sets the mode; returns whether it was non-blocking before: 1, 0, or a negative code. */
 int os_fd_set_nonblocking(int fd, bool on);
+/* No program that is executed later inherits it. */
+int os_fd_set_cloexec(int fd);
 int64_t os_fd_read(int fd, void *buffer, size_t size);
 /* A file's bytes if that needs no disk: -EAGAIN when it does, or when the kernel cannot tell. */
 int64_t os_fd_read_cached(int fd, void *buffer, size_t size);
 /* One write(2). quiet: this thread does not block SIGPIPE, and must not get it. */
 int64_t os_fd_write(int fd, const void *buffer, size_t size, bool quiet);
+/* One writev(2), as os_fd_write. */
+int64_t os_fd_writev(int fd, const struct iovec *parts, int n, bool quiet);
+/* One sendfile(2) from the file's byte `offset` on; the file's own position stays. */
+int64_t os_fd_sendfile(int to, int file, int64_t offset, size_t size, bool quiet);
+/* Whether both ends of a range of a file are in memory; false also when that cannot be told. */
+bool os_file_cached(int fd, int64_t offset, size_t size);
 /* Which of the events (OS_READABLE, OS_WRITABLE) are there now; both on error or hang-up. */
 int os_fd_ready(int fd, int events);
 void os_fd_close(int fd);
 /* A pipe, close-on-exec, blocking. ends[0] is read from. */
 int os_pipe(int ends[2]);
+/* How many descriptors this process may have, for messages. */
+long os_fd_limit(void);
+
+/* ---- network ---- */
+
+/* An address is the system's struct sockaddr and its length; on the way out *length is the room. */
+
+/* An address that a name stands for. */
+struct os_host {
+    int family;
+    uint32_t scope;          /* of a link-local one: the interface */
+    unsigned char bytes[16]; /* in network order; of IPv4 the first 4 */
+};
+
+/* The first ones are rn_net_option's. A duration is in nanoseconds, rounded up; 0 or 1: off, on. */
+enum os_option {
+    OS_NODELAY,
+    OS_KEEPALIVE,
+    OS_KEEPALIVE_IDLE,
+    OS_KEEPALIVE_INTERVAL,
+    OS_KEEPALIVE_COUNT,
+    OS_UNACKED_MAX,
+    OS_LINGER, /* negative: off */
+    OS_READ_BUFFER,
+    OS_WRITE_BUFFER,
+    OS_BROADCAST,
+    OS_REUSE_ADDRESS,
+    OS_REUSE_PORT,
+    OS_IPV6_ONLY,
+    OS_BIND_NO_PORT, /* a bind to port 0 leaves the choice to connect */
+    OS_OPTIONS
+};
+
+/* A socket, close-on-exec and non-blocking. */
+int os_socket(int family, bool datagram);
+int os_socket_bind(int fd, const void *address, uint32_t length);
+/* The permission bits that the file of a unix socket gets when it is bound. */
+int os_socket_mode(int fd, int mode);
+/* More than the system allows stands for what it allows. */
+int os_socket_listen(int fd, int backlog);
+/* A connection, close-on-exec and non-blocking. */
+int os_socket_accept(int fd);
+/* 0: connected. -EINPROGRESS: it becomes writable, and os_socket_error tells. */
+int os_socket_connect(int fd, const void *address, uint32_t length);
+/* What became of a connection attempt: 0 or a negative code. */
+int os_socket_error(int fd);
+int os_socket_local(int fd, void *address, uint32_t *length);
+int os_socket_peer(int fd, void *address, uint32_t *length);
+/* 1 when it is of datagrams, 0 when not, or a negative code. */
+int os_socket_is_datagram(int fd);
+/* Ends the directions in events: OS_READABLE, OS_WRITABLE. */
+int os_socket_shutdown(int fd, int events);
+int os_socket_set(int fd, enum os_option option, int64_t value);
+int os_socket_get(int fd, enum os_option option, int64_t *out);
+/* A datagram; SIGPIPE is not raised. address may be NULL. */
+int64_t os_send_to(int fd, const void *data, size_t size, const void *address, uint32_t length);
+/* One datagram. -EMSGSIZE: it was longer than size, and its rest is lost. */
+int64_t os_recv_from(int fd, void *buffer, size_t size, void *address, uint32_t *length);
+/*
+ * Looks a host's name up; blocks, for seconds maybe. How many there are, at most room;
+ * -ENOENT: no such host; -EAGAIN: whom it asked did not answer; another code: it could not ask.
+ */
+int os_host_lookup(const char *name, struct os_host *out, int room);
+/* The number of a network interface, 0 when there is none of that name. */
+uint32_t os_interface(const char *name);
+int os_unlink(const char *path);
 
 /* ---- processes ---- */
 
@@ -115,6 +190,8 @@ struct os_exit {
     int64_t user_ns, system_ns;
 };
 
+/* The number of this process. */
+int os_process_id(void);
 /* Executes a program; blocks until that is done. The process id, or a negative code. */
 int os_spawn(const struct os_spawn *spawn);
 /* Whether a program could start in dir: 0, or what chdir would say. */

@@ -28,6 +28,8 @@ static __thread char thread_detail[DETAIL_BYTES_MAX];
     CODE(RN_ERATE, "the rate limit would outlast the deadline")                                    \
     CODE(RN_EBURST, "more than the rate limiter's burst")                                          \
     CODE(RN_ESLOW, "disconnected for not keeping up")                                              \
+    CODE(RN_ENOHOST, "no such host")                                                               \
+    CODE(RN_ELOOKUP, "the host's name could not be looked up")                                     \
     CODE(RN_ESIGNAL, "ended by a signal")
 
 #define SIGNALS(SIGNAL)                                                                            \

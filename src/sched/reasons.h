@@ -21,6 +21,8 @@
     WAIT(WAIT_GROUP, "wait group")                                                                 \
     WAIT(FD_READ, "fd read")                                                                       \
     WAIT(FD_WRITE, "fd write")                                                                     \
+    WAIT(ACCEPT, "accept")                                                                         \
+    WAIT(LOOKUP, "host lookup")                                                                    \
     WAIT(PROCESS, "process wait")                                                                  \
     WAIT(RUN, "rn_run")
 

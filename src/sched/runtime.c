@@ -9,6 +9,7 @@
 #include "sched/detail.h"
 #include "sched/held.h"
 #include "sched/poller.h"
+#include "sched/runtime.h"
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -28,6 +29,34 @@ static void start_once(void)
 }
 
 /* ---- stopping ---- */
+
+static struct {
+    struct spinlock lock; /* guards first and what it leads to */
+    struct runtime_stop *first;
+} stops;
+
+void runtime_at_stop(struct runtime_stop *stop)
+{
+    spin_lock(&stops.lock);
+    if (!stop->noted) {
+        stop->noted = true;
+        stop->next = stops.first;
+        stops.first = stop;
+    }
+    spin_unlock(&stops.lock);
+}
+
+static void tell_layers_above(void)
+{
+    struct runtime_stop *stop = stops.first;
+
+    stops.first = NULL;
+    for (struct runtime_stop *next; stop != NULL; stop = next) {
+        next = stop->next;
+        stop->noted = false;
+        stop->fn();
+    }
+}
 
 static void wake_everybody(void)
 {
@@ -71,6 +100,7 @@ static void shut_down(void)
     spare_quiesce();
     wake_everybody();
     join_workers();
+    tell_layers_above();
     poll_stop();
     inject_reset();
     idle_reset();

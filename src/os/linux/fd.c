@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +21,11 @@ int os_fd_set_nonblocking(int fd, bool on)
     if (wanted != flags && fcntl(fd, F_SETFL, wanted) != 0)
         return -errno;
     return (flags & O_NONBLOCK) != 0;
+}
+
+int os_fd_set_cloexec(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;
 }
 
 int64_t os_fd_read(int fd, void *buffer, size_t size)
@@ -45,6 +52,8 @@ int64_t os_fd_read_cached(int fd, void *buffer, size_t size)
                : err;
 }
 
+/* ---- writing ---- */
+
 static int64_t write_once(int fd, const void *buffer, size_t size)
 {
     for (;;) {
@@ -57,23 +66,102 @@ static int64_t write_once(int fd, const void *buffer, size_t size)
     }
 }
 
-/* The signal is the thread's own: blocked, then taken back unless it was pending before. */
+static int64_t writev_once(int fd, const struct iovec *parts, int n_parts)
+{
+    for (;;) {
+        ssize_t n = writev(fd, parts, n_parts);
+        if (n >= 0)
+            return n;
+        int err = -errno;
+        if (err != -EINTR)
+            return err;
+    }
+}
+
+static int64_t sendfile_once(int to, int file, int64_t offset, size_t size)
+{
+    for (;;) {
+        off_t at = offset;
+        ssize_t n = sendfile(to, file, &at, size);
+        if (n >= 0)
+            return n;
+        int err = -errno;
+        if (err != -EINTR)
+            return err;
+    }
+}
+
+/* SIGPIPE is the thread's own: blocked, then taken back unless it was pending before. */
+struct quiet {
+    bool on;
+    bool was_pending;
+    sigset_t before;
+};
+
+static sigset_t broken_pipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+static struct quiet quiet_begin(bool on)
+{
+    struct quiet quiet = {.on = on};
+    sigset_t block = broken_pipe(), pending;
+
+    if (!on)
+        return quiet;
+    sigpending(&pending);
+    quiet.was_pending = sigismember(&pending, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &block, &quiet.before);
+    return quiet;
+}
+
+static int64_t quiet_end(const struct quiet *quiet, int64_t result)
+{
+    sigset_t block = broken_pipe();
+
+    if (!quiet->on)
+        return result;
+    if (result == -EPIPE && !quiet->was_pending)
+        sigtimedwait(&block, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+    return result;
+}
+
 int64_t os_fd_write(int fd, const void *buffer, size_t size, bool quiet)
 {
-    sigset_t broken_pipe, before, pending;
-
-    if (!quiet)
-        return write_once(fd, buffer, size);
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    int64_t n = write_once(fd, buffer, size);
-    if (n == -EPIPE && !sigismember(&pending, SIGPIPE))
-        sigtimedwait(&broken_pipe, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return n;
+    struct quiet q = quiet_begin(quiet);
+    return quiet_end(&q, write_once(fd, buffer, size));
 }
+
+int64_t os_fd_writev(int fd, const struct iovec *parts, int n, bool quiet)
+{
+    struct quiet q = quiet_begin(quiet);
+    return quiet_end(&q, writev_once(fd, parts, n));
+}
+
+int64_t os_fd_sendfile(int to, int file, int64_t offset, size_t size, bool quiet)
+{
+    struct quiet q = quiet_begin(quiet);
+    return quiet_end(&q, sendfile_once(to, file, offset, size));
+}
+
+static bool byte_cached(int fd, int64_t offset)
+{
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    return preadv2(fd, &part, 1, offset, RWF_NOWAIT) >= 0; /* 0: the end, which needs no disk */
+}
+
+bool os_file_cached(int fd, int64_t offset, size_t size)
+{
+    return byte_cached(fd, offset) && (size <= 1 || byte_cached(fd, offset + (int64_t)size - 1));
+}
+
+/* ---- the rest ---- */
 
 int os_fd_ready(int fd, int events)
 {
@@ -103,4 +191,10 @@ void os_fd_close(int fd)
 int os_pipe(int ends[2])
 {
     return pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno;
+}
+
+long os_fd_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (long)limit.rlim_cur : -1;
 }

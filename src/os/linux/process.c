@@ -106,6 +106,11 @@ static int make_attributes(posix_spawnattr_t *attributes, bool own_group)
     return -err;
 }
 
+int os_process_id(void)
+{
+    return getpid();
+}
+
 int os_spawn(const struct os_spawn *spawn)
 {
     posix_spawn_file_actions_t actions;
