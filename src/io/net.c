@@ -97,7 +97,7 @@ static const char *path_of(const rn_address *address, char text[RN_ADDRESS_TEXT]
     return *path != '@' ? path : NULL;
 }
 
-/* Whether a file is a socket's to which nobody listens. */
+/* Whether nobody listens to a file, which may be anything. */
 static bool is_leftover(const rn_address *address)
 {
     int fd = os_socket(AF_UNIX, address_is_datagram(address));
@@ -116,8 +116,9 @@ static int bind_to(int fd, const rn_address *address, const rn_listen_config *co
 
     if (err != -EADDRINUSE || !config->replace || path == NULL || !is_leftover(address))
         return err;
-    err = os_unlink(path);
-    return err != 0 ? err : os_socket_bind(fd, address->sockaddr, address->length);
+    if (os_socket_unlink(path) == 0)
+        err = os_socket_bind(fd, address->sockaddr, address->length);
+    return err;
 }
 
 /* A descriptor, or a negative code. */

@@ -168,7 +168,8 @@ int64_t os_recv_from(int fd, void *buffer, size_t size, void *address, uint32_t 
 int os_host_lookup(const char *name, struct os_host *out, int room);
 /* The number of a network interface, 0 when there is none of that name. */
 uint32_t os_interface(const char *name);
-int os_unlink(const char *path);
+/* Removes a file that is a socket's; -EEXIST: it is another one. */
+int os_socket_unlink(const char *path);
 
 /* ---- processes ---- */
 

@@ -234,7 +234,12 @@ uint32_t os_interface(const char *name)
     return if_nametoindex(name);
 }
 
-int os_unlink(const char *path)
+int os_socket_unlink(const char *path)
 {
+    struct stat status;
+    if (lstat(path, &status) != 0)
+        return -errno;
+    if (!S_ISSOCK(status.st_mode))
+        return -EEXIST;
     return unlink(path) == 0 ? 0 : -errno;
 }
