@@ -172,8 +172,8 @@ RN_API ssize_t rn_fd_writev(rn_ctx *ctx, rn_fd fd, const struct iovec *parts, si
  * Blocks   as rn_fd_write.
  * Returns  how many were written: size, or fewer when the file or the connection ended early, or
  *          ctx did; when none could be written, 0 (the file ends before offset) or the codes of
- *          rn_fd_write, and what sendfile(2) says, negated (-EINVAL: file is none, or offset is
- *          negative).
+ *          rn_fd_write, and what sendfile(2) says, negated (-EINVAL: offset is negative, -ESPIPE:
+ *          file is a pipe).
  */
 RN_API ssize_t rn_fd_sendfile(rn_ctx *ctx, rn_fd to, rn_fd file, int64_t offset, size_t size);
 
