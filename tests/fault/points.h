@@ -25,6 +25,29 @@
     POINT(int64_t, os_fd_read, -EIO, (int fd, void *at, size_t size), (fd, at, size))              \
     POINT(int64_t, os_fd_write, -ENOSPC, (int fd, const void *at, size_t size, bool quiet),        \
           (fd, at, size, quiet))                                                                   \
+    POINT(int64_t, os_fd_writev, -ENOSPC, (int fd, const struct iovec *parts, int n, bool quiet),  \
+          (fd, parts, n, quiet))                                                                   \
+    POINT(int64_t, os_fd_sendfile, -EIO, (int to, int file, int64_t at, size_t size, bool quiet),  \
+          (to, file, at, size, quiet))                                                             \
+    POINT(int, os_socket, -EMFILE, (int family, bool datagram), (family, datagram))                \
+    POINT(int, os_socket_bind, -EADDRINUSE, (int fd, const void *at, uint32_t length),             \
+          (fd, at, length))                                                                        \
+    POINT(int, os_socket_listen, -EADDRINUSE, (int fd, int backlog), (fd, backlog))                \
+    POINT(int, os_socket_accept, -ECONNABORTED, (int fd), (fd))                                    \
+    POINT(int, os_socket_connect, -ENETUNREACH, (int fd, const void *at, uint32_t length),         \
+          (fd, at, length))                                                                        \
+    POINT(int, os_socket_error, -ECONNREFUSED, (int fd), (fd))                                     \
+    POINT(int, os_socket_local, -ENOBUFS, (int fd, void *at, uint32_t *length), (fd, at, length))  \
+    POINT(int, os_socket_set, -ENOPROTOOPT, (int fd, enum os_option option, int64_t value),        \
+          (fd, option, value))                                                                     \
+    POINT(int, os_host_lookup, -EAGAIN, (const char *name, struct os_host *out, int room),         \
+          (name, out, room))                                                                       \
+    POINT(int64_t, os_send_to, -ENOBUFS,                                                           \
+          (int fd, const void *data, size_t size, const void *at, uint32_t length),                \
+          (fd, data, size, at, length))                                                            \
+    POINT(int64_t, os_recv_from, -EIO,                                                             \
+          (int fd, void *buffer, size_t size, void *at, uint32_t *length),                         \
+          (fd, buffer, size, at, length))                                                          \
     POINT(int, os_pipe, -EMFILE, (int ends[2]), (ends))                                            \
     POINT(int, os_spawn, -EAGAIN, (const struct os_spawn *spawn), (spawn))                         \
     POINT(int, os_pidfd, -EMFILE, (int pid), (pid))                                                \

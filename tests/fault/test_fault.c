@@ -12,6 +12,7 @@
 #include <runnel.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define CALLS_MAX 2000
@@ -54,7 +55,9 @@ static int run_scenario(int argc, char **argv)
 static bool expected(int err)
 {
     return err == 0 || err == -ENOMEM || err == -EMFILE || err == -EAGAIN || err == -ENOSPC ||
-           err == -EBADF || err == -EIO || err == -ECANCELED;
+           err == -EBADF || err == -EIO || err == -ECANCELED || err == -EADDRINUSE ||
+           err == -ENETUNREACH || err == -ECONNREFUSED || err == -ENOBUFS || err == -ENOPROTOOPT ||
+           err == RN_ELOOKUP;
 }
 
 /* True when the n-th call was reached, and failed. */
@@ -273,6 +276,109 @@ static int processes(void)
 TEST(processes_survive)
 {
     fail_each(processes);
+}
+
+/* ---- sockets ---- */
+
+static int talk(rn_fd client, rn_fd server)
+{
+    struct iovec parts[2] = {{"hel", 3}, {"lo", 2}};
+    char text[8] = "";
+    rn_reader *in = NULL;
+    rn_writer *out = NULL;
+    char *line;
+    ssize_t n = rn_fd_writev(NULL, client, parts, 2);
+
+    if (n >= 0 && (n = rn_fd_read_full(NULL, server, text, 5)) >= 0)
+        EXPECT_STR(text, "hello");
+    if (n >= 0 && (n = rn_reader_new(&in, client, NULL)) == 0)
+        n = rn_writer_new(&out, server, NULL);
+    if (n >= 0 && (n = rn_writer_printf(NULL, out, "%s\n", "answer")) == 0)
+        n = rn_writer_flush(NULL, out);
+    if (n >= 0 && (n = rn_reader_line(NULL, in, &line)) >= 0)
+        EXPECT_STR(line, "answer");
+    rn_reader_free(in);
+    rn_writer_free(out);
+    return n < 0 ? (int)n : 0;
+}
+
+static int sockets(void)
+{
+    rn_fd listener = {0}, client = {0}, server = {0};
+    rn_address local = {0};
+    char address[64];
+    int err = rn_listen(NULL, "localhost:0", NULL, &listener);
+
+    if (err == 0)
+        err = rn_net_local(listener, &local);
+    snprintf(address, sizeof address, "localhost:%u", rn_address_port(&local));
+    if (err == 0)
+        err = rn_dial(NULL, address, NULL, &client);
+    if (err == 0)
+        err = rn_accept(NULL, listener, &server); /* goes on after ECONNABORTED */
+    if (err == 0)
+        err = talk(client, server);
+    rn_fd_close(client);
+    rn_fd_close(server);
+    rn_fd_close(listener);
+    return err;
+}
+
+TEST(sockets_survive)
+{
+    fail_each(sockets);
+}
+
+static int datagrams(void)
+{
+    rn_fd server = {0}, client = {0};
+    rn_address local = {0};
+    char address[RN_ADDRESS_TEXT], byte;
+    int err = rn_listen(NULL, "udp:127.0.0.1:0", NULL, &server);
+
+    if (err == 0 && (err = rn_net_local(server, &local)) == 0)
+        err = rn_dial(NULL, rn_address_text(&local, address), NULL, &client);
+    if (err == 0)
+        err = rn_net_send_to(NULL, client, "x", 1, NULL);
+    if (err == 0) {
+        ssize_t n = rn_net_recv_from(NULL, server, &byte, 1, NULL);
+        err = n < 0 ? (int)n : 0;
+    }
+    rn_fd_close(client);
+    rn_fd_close(server);
+    return err;
+}
+
+TEST(datagrams_survive)
+{
+    fail_each(datagrams);
+}
+
+static int files(void)
+{
+    rn_fd listener = {0}, client = {0}, file = {0};
+    int err = rn_listen(NULL, "unix:@runnel-fault", NULL, &listener);
+    int number = memfd_create("file", MFD_CLOEXEC);
+
+    EXPECT_EQ(write(number, "hello", 5), 5);
+    if (err == 0)
+        err = rn_dial(NULL, "unix:@runnel-fault", NULL, &client);
+    if (err == 0 && (err = rn_fd_open(&file, number)) == 0) {
+        number = -1;
+        ssize_t n = rn_fd_sendfile(NULL, client, file, 0, 5);
+        err = n < 0 ? (int)n : 0;
+    }
+    if (number >= 0)
+        close(number);
+    rn_fd_close(file);
+    rn_fd_close(client);
+    rn_fd_close(listener);
+    return err;
+}
+
+TEST(files_that_are_sent_survive)
+{
+    fail_each(files);
 }
 
 static int signals(void)
