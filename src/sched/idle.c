@@ -20,7 +20,7 @@
 #include "sched/poller.h"
 #include "sched/sched.h"
 
-#define SPIN_NS_MAX 50000  /* how long a worker looks for work before it sleeps */
+#define SPIN_NS_MIN 4000   /* looking for less than that would find nothing */
 #define SPIN_STEP 5        /* spin_wait's step between two looks: about a microsecond */
 #define STEAL_SLOW_NS 5000 /* what waits behind a fiber that runs so long is taken */
 /* and behind fibers that switch, when they do not get done with it */
@@ -277,6 +277,18 @@ static bool may_spin(const struct worker *worker)
            2 * load_relaxed(&spinning_count) < load_relaxed(&sched.active);
 }
 
+/*
+ * How long a worker looks while nobody has work adapts to how useful it was: each time in vain
+ * halves it; work that was found brings it back, and so does a sleep that a publisher ended so soon
+ * that looking on would have found the work. A program that is mostly idle so burns no processor.
+ */
+static void looked_in_vain(struct worker *worker, rn_time now, bool spin)
+{
+    worker->looked = now;
+    if (spin)
+        worker->spin_ns = worker->spin_ns / 2 < SPIN_NS_MIN ? 0 : worker->spin_ns / 2;
+}
+
 bool steal_work(struct worker *worker)
 {
     struct suspect suspect = {0};
@@ -286,14 +298,20 @@ bool steal_work(struct worker *worker)
     if (spin)
         spin_begin(worker);
     for (;;) {
-        if (steal_once(worker, &suspect, now) || !inject_empty() ||
-            load_relaxed(&worker->attention) != 0)
+        if (steal_once(worker, &suspect, now) || !inject_empty()) {
+            worker->spin_ns = SPIN_NS_MAX;
             return true;
-        if (!spin || now - start > SPIN_NS_MAX || load_relaxed(&worker->timers->next) <= now)
-            return false;
+        }
+        if (load_relaxed(&worker->attention) != 0)
+            return true;
+        rn_time most = suspect.victim != NULL ? SPIN_NS_MAX : worker->spin_ns;
+        if (!spin || now - start >= most || load_relaxed(&worker->timers->next) <= now)
+            break;
         spin_wait(SPIN_STEP);
         now = os_now();
     }
+    looked_in_vain(worker, now, spin);
+    return false;
 }
 
 /* ---- sleeping ---- */
@@ -407,6 +425,8 @@ bool idle_sleep(struct worker *worker)
     else
         sleep_on_futex(worker);
     leave(worker);
+    if (worker->woken && os_now() - worker->looked < SPIN_NS_MAX)
+        worker->spin_ns = SPIN_NS_MAX; /* too short a sleep to be worth it */
     monitor_wake();
     timers_run_all();
     return load_acquire(&sched.state) != SCHED_STOPPING;

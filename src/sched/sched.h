@@ -18,6 +18,7 @@
 #define INJECT_SHARE 128      /* fibers a worker takes from the inject queue at once */
 #define BUDGET_OPERATIONS 256 /* operations without a park before a fiber yields */
 #define IDS_AT_ONCE 1024      /* fiber numbers a worker takes at once */
+#define SPIN_NS_MAX 50000     /* how long a worker looks for work before it sleeps */
 
 /* Reasons for a worker to go through its loop before the next fiber. */
 enum {
@@ -56,6 +57,8 @@ struct worker {
     bool pinned_turn;      /* pinned fibers and the others take turns */
     bool woken;            /* by a publisher, and has found nothing yet */
     uint32_t wake_skip;    /* chances to wake somebody that are let pass */
+    int64_t spin_ns;       /* how long it looks for work while nobody has any */
+    rn_time looked;        /* when it last looked in vain */
     bool in_poller; /* idle in the poller, not on its futex; guarded by the idle list's lock */
 
     /* Written by the owner, read by others. */

@@ -395,6 +395,7 @@ struct worker *worker_new(uint32_t index)
     if (worker == NULL)
         return NULL;
     *worker = (struct worker){.index = index, .random = 0x9e3779b97f4a7c15ull * (index + 1)};
+    worker->spin_ns = SPIN_NS_MAX;
     worker->loop.kind = FIBER_LOOP;
     worker->timers = timer_heap_of(index);
     store_relaxed(&worker->mode, WORKER_BUSY);
