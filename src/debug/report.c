@@ -62,22 +62,25 @@ static uint64_t activity(void)
 
 /*
  * The workers are looked at one after the other: one seen asleep may be woken by one seen asleep
- * later. So it counts only if nothing happened meanwhile.
+ * later, and what the monitor takes from one is for a moment in no queue. So it counts only if
+ * nothing happened meanwhile.
  */
 void deadlock_check(void)
 {
     static atomic_u32 reported;
+    uint64_t robberies = load_seq(&sched.robberies);
     uint64_t before = activity();
     uint32_t threads;
 
-    if (load_seq(&sched.main_alive) == 0 || load_relaxed(&sched.blocking) != 0 ||
+    if (robberies % 2 != 0 || load_seq(&sched.main_alive) == 0 || load_relaxed(&sched.blocking) != 0 ||
         load_seq(&poll_waiting) != 0 || load_seq(&poll_delivering) != 0 || !inject_empty() ||
         load_acquire(&sched.state) != SCHED_ON || !everybody_sleeps(&threads))
         return;
     int all = os_thread_count();
     if (all < 0 || (uint32_t)all > threads + TOOL_THREADS)
         return;
-    if (activity() != before)
+    fence_full(); /* what was looked at above was so before this */
+    if (activity() != before || load_seq(&sched.robberies) != robberies)
         return; /* whoever was active asks again before it sleeps */
     if (swap_seq(&reported, 1) != 0)
         return; /* another worker is at it, and about to exit */

@@ -68,13 +68,17 @@ static void rob(struct worker *worker)
 {
     struct chain loot = {0};
 
+    if (runq_idle(&worker->runq))
+        return;
+    add_seq(&sched.robberies, 1); /* odd: fibers may be in no queue */
     while (runq_steal(&worker->runq, &loot, true) != 0)
         ;
-    if (loot.first == NULL)
-        return;
-    inject_push(&loot);
+    if (loot.first != NULL)
+        inject_push(&loot);
+    add_seq(&sched.robberies, 1);
     fence_full(); /* E4 */
-    idle_work_added();
+    if (loot.first != NULL)
+        idle_work_added();
 }
 
 /* The tick has not moved for a while: whether that makes the worker stuck. */

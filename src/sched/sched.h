@@ -95,6 +95,7 @@ extern struct sched {
     atomic_u32 active; /* workers that are neither stuck nor retired */
     atomic_u64 next_id;
     atomic_u64 wakes, compensations, stalls, polls;
+    atomic_u64 robberies; /* twice the times the monitor emptied a queue; odd while it does */
     atomic_u64 foreign_started;
     atomic_u32 blocking; /* fibers inside rn_blocking */
     uint32_t debug;      /* DEBUG_ bits */
