@@ -2,6 +2,8 @@
 #include "core.h"
 #include "test.h"
 
+#include <sys/resource.h>
+
 static atomic_int calls;
 
 static void call(void *arg)
@@ -167,3 +169,60 @@ TEST_FIBER(a_shield_lasts_no_longer_than_its_grace_and_sees_the_values)
     rn_ctx_release(valued);
     rn_ctx_release(parent);
 }
+
+/* Where there is no stack for it: it waits for one, and the end does not wait for it. */
+#if !UNDER_ASAN && !UNDER_TSAN /* they need a great deal of address space */
+static int_chan room;
+
+static void hold(void *arg)
+{
+    int value;
+    (void)arg;
+    EXPECT_EQ(rn_recv(NULL, room, &value), RN_ECLOSED);
+}
+
+/* Until no fiber can be started. */
+static void use_up_stacks(void)
+{
+    struct rlimit scarce = {(rlim_t)1 << 30, RLIM_INFINITY};
+    int err;
+
+    room = rn_chan_make(int, 0);
+    EXPECT_EQ(setrlimit(RLIMIT_AS, &scarce), 0);
+    while ((err = rn_go(hold, NULL)) == 0)
+        continue;
+    EXPECT_EQ(err, -ENOMEM);
+}
+
+static void cancel_the_same(void *arg)
+{
+    EXPECT(rn_fiber_id() != 0);
+    rn_ctx_cancel(arg, 0);
+    EXPECT_EQ(rn_sleep(NULL, 1), 0);
+    atomic_fetch_add(&calls, 1);
+}
+
+TEST_FIBER(without_a_stack_it_waits_for_one)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL), *timed;
+    rn_ctx_stop *stop = NULL;
+
+    if (getenv("TEST_EMULATOR") != NULL)
+        return; /* qemu's user mode does not hold the program to RLIMIT_AS */
+    EXPECT_EQ(rn_ctx_after_func(ctx, cancel_the_same, ctx, &stop), 0);
+    use_up_stacks();
+    EXPECT((timed = rn_ctx_with_timeout(NULL, RN_MILLISECOND)) != NULL);
+    EXPECT_EQ(rn_ctx_after_func(timed, cancel_the_same, timed, NULL), 0);
+    rn_ctx_cancel(ctx, 0);
+    EXPECT_EQ(rn_ctx_after_func(ctx, cancel_the_same, ctx, NULL), 0);
+    EXPECT_EQ(rn_ctx_wait(timed), -ETIMEDOUT);
+    EXPECT(!rn_ctx_stop_func(stop));
+    EXPECT_EQ(atomic_load(&calls), 0);
+    rn_close(room);
+    await_count(&calls, 3);
+    await_live(1);
+    rn_ctx_release(timed);
+    rn_ctx_release(ctx);
+    rn_chan_release(room);
+}
+#endif
