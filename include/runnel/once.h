@@ -47,6 +47,14 @@ typedef struct rn_once {
         __typeof__(T) value;                                                                       \
     }
 
+/* Fails to compile unless fn makes a T and out is a place for one, or NULL. */
+#define RN_ONCE_CHECK(T, fn_type, out_type)                                                        \
+    _Static_assert(__builtin_types_compatible_p(fn_type, int (*)(void *, T *)),                    \
+                   "the function does not make the once's type of value");                         \
+    _Static_assert(__builtin_types_compatible_p(out_type, T *) ||                                  \
+                       __builtin_types_compatible_p(out_type, void *),                             \
+                   "the pointer is not to the once's type of value")
+
 /*
  * rn_once_do, rn_once_run - call fn(arg) if nobody has before; wait while another caller's fn runs.
  *
@@ -86,11 +94,11 @@ static inline int rn_once_do(rn_once *o, int (*fn)(void *arg), void *arg)
 #define rn_once_value_get(o, fn, arg, out)                                                         \
     __extension__({                                                                                \
         __typeof__(o) rn_o_ = (o);                                                                 \
-        int (*rn_fn_)(void *, __typeof__(rn_o_->value) *) = (fn);                                  \
+        RN_ONCE_CHECK(__typeof__(rn_o_->value), __typeof__(&*(fn)), __typeof__(out));              \
         __typeof__(rn_o_->value) *rn_out_ = (out);                                                 \
         int rn_err_ = __atomic_load_n(&rn_o_->once.rn_done_, __ATOMIC_ACQUIRE) == 1                \
                           ? rn_o_->once.rn_result_                                                 \
-                          : rn_once_run_into(&rn_o_->once, (int (*)(void *, void *))rn_fn_, (arg), \
+                          : rn_once_run_into(&rn_o_->once, (int (*)(void *, void *))(fn), (arg),   \
                                              &rn_o_->value);                                       \
         if (rn_out_ != (void *)0)                                                                  \
             *rn_out_ = rn_o_->value;                                                               \

@@ -1,5 +1,5 @@
 /* A function that makes another type of value is not taken. */
-/* expect: incompatible (function )?pointer type */
+/* expect: does not make the once.*s type */
 #include <runnel/once.h>
 
 #ifdef RN_FIXED

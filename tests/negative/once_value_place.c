@@ -1,5 +1,5 @@
 /* The value is not copied to a place of another type. */
-/* expect: incompatible pointer type */
+/* expect: not to the once.*s type */
 #include <runnel/once.h>
 
 int make(void *arg, long *value);
