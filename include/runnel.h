@@ -23,6 +23,7 @@
 #include <runnel/map.h>
 #include <runnel/mutex.h>
 #include <runnel/net.h>
+#include <runnel/object_pool.h>
 #include <runnel/once.h>
 #include <runnel/policy.h>
 #include <runnel/pipeline.h>

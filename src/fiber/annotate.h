@@ -53,6 +53,23 @@ static inline void annotate_slab_made(void *base, size_t bytes)
     (void)base, (void)bytes;
 }
 
+/* Nobody may touch this memory, an idle object's / it may be used again. */
+static inline void annotate_idle(void *at, size_t bytes)
+{
+#ifdef ANNOTATE_ASAN
+    __asan_poison_memory_region(at, bytes);
+#endif
+    (void)at, (void)bytes;
+}
+
+static inline void annotate_used(void *at, size_t bytes)
+{
+#ifdef ANNOTATE_ASAN
+    __asan_unpoison_memory_region(at, bytes);
+#endif
+    (void)at, (void)bytes;
+}
+
 /* A stack has been laid out / goes away with its memory. */
 static inline void annotate_stack_made(struct fiber *fiber, void *low, void *high)
 {
