@@ -13,6 +13,7 @@ build | has make                        | make                          | make
 build | has_cmake 3.20                  | cmake (3.20 or later)         | cmake
 test | has bash                         | bash                          | bash
 test | has script                       | script(1)                     | bsdutils
+test | has_header sqlite3.h             | SQLite, for an example        | libsqlite3-dev
 bench | has go || has /usr/local/go/bin/go | Go, for the twins          | golang-go
 bench | has xargs                       | xargs                         | findutils
 gcc | has gcc && has g++                | gcc and g++                   | gcc g++ libc6-dev
