@@ -35,6 +35,14 @@ void case_parked(void);
 void case_sleepers_1m(void);
 void case_sleepers_100k(void);
 void case_timer(void);
+void case_once(void);
+void case_object_pool(void);
+void case_map_load(void);
+void case_map_mixed(void);
+void case_map_store(void);
+void case_map_new(void);
+void case_rwmutex(void);
+void case_rwmutex_2(void);
 
 /* The monotonic clock, in nanoseconds: libc's, not the library's, which is what is measured. */
 int64_t bench_now(void);

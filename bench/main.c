@@ -36,6 +36,14 @@ static const struct {
     {"sleepers_1m", case_sleepers_1m},
     {"sleepers_100k", case_sleepers_100k},
     {"timer", case_timer},
+    {"once", case_once},
+    {"object_pool", case_object_pool},
+    {"map_load", case_map_load},
+    {"map_mixed", case_map_mixed},
+    {"map_store", case_map_store},
+    {"map_new", case_map_new},
+    {"rwmutex", case_rwmutex},
+    {"rwmutex_2", case_rwmutex_2},
 };
 
 static const size_t case_count = sizeof(cases) / sizeof(cases[0]);

@@ -37,6 +37,14 @@ var cases = []struct {
 	{"sleepers_1m", caseSleepers1M},
 	{"sleepers_100k", caseSleepers100k},
 	{"timer", caseTimer},
+	{"once", caseOnce},
+	{"object_pool", caseObjectPool},
+	{"map_load", caseMapLoad},
+	{"map_mixed", caseMapMixed},
+	{"map_store", caseMapStore},
+	{"map_new", caseMapNew},
+	{"rwmutex", caseRWMutex},
+	{"rwmutex_2", caseRWMutex2},
 }
 
 // measure returns the nanoseconds per operation of round, which does n operations, a multiple of
