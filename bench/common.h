@@ -43,6 +43,10 @@ void case_map_store(void);
 void case_map_new(void);
 void case_rwmutex(void);
 void case_rwmutex_2(void);
+void case_semaphore(void);
+void case_semaphore_8(void);
+void case_limiter(void);
+void case_limiter_keyed(void);
 
 /* The monotonic clock, in nanoseconds: libc's, not the library's, which is what is measured. */
 int64_t bench_now(void);

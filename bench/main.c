@@ -44,6 +44,10 @@ static const struct {
     {"map_new", case_map_new},
     {"rwmutex", case_rwmutex},
     {"rwmutex_2", case_rwmutex_2},
+    {"semaphore", case_semaphore},
+    {"semaphore_8", case_semaphore_8},
+    {"limiter", case_limiter},
+    {"limiter_keyed", case_limiter_keyed},
 };
 
 static const size_t case_count = sizeof(cases) / sizeof(cases[0]);

@@ -1,3 +1,8 @@
 module runnel-bench
 
-go 1.18
+go 1.26.0
+
+require (
+	golang.org/x/sync v0.25.0
+	golang.org/x/time v0.16.0
+)

@@ -45,6 +45,10 @@ var cases = []struct {
 	{"map_new", caseMapNew},
 	{"rwmutex", caseRWMutex},
 	{"rwmutex_2", caseRWMutex2},
+	{"semaphore", caseSemaphore},
+	{"semaphore_8", caseSemaphore8},
+	{"limiter", caseLimiter},
+	{"limiter_keyed", caseLimiterKeyed},
 }
 
 // measure returns the nanoseconds per operation of round, which does n operations, a multiple of
