@@ -61,7 +61,8 @@ struct call {
     rn_mutex lock; /* guards the rest */
     rn_ctx *alarm;
     unsigned winner;
-    unsigned failed;
+    unsigned ended;
+    unsigned failed; /* of these */
     int first_err;
     bool first_counts; /* attempt 0 succeeded, or was cancelled because another did */
     rn_duration first_took;
@@ -141,6 +142,7 @@ static bool note_end(struct call *call, unsigned number, int err, rn_duration to
     bool won;
 
     rn_mutex_lock(&call->lock);
+    call->ended++;
     won = err == 0 && call->winner == NONE;
     if (won)
         call->winner = number;
@@ -272,8 +274,13 @@ static int finish(struct call *call, void *result, int err)
 {
     struct rn_hedge *h = call->hedge;
     rn_time now = rn_clock_now(h->config.clock);
+    bool running;
 
-    rn_group_cancel(call->group, 0);
+    rn_mutex_lock(&call->lock);
+    running = call->ended < call->begun;
+    rn_mutex_unlock(&call->lock);
+    if (running)
+        rn_group_cancel(call->group, 0);
     rn_group_wait(call->group);
     if (call->first_counts) /* up to the cancel, not to the end of what came behind */
         sample(h, call->first_took < now - call->first_began ? call->first_took

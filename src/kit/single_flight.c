@@ -274,11 +274,11 @@ static void run_on_fiber(void *arg)
     rn_wait_group_done(&sf->live);
 }
 
+/* The fiber does not live in the flight's context: to end that would cost a fence each time. */
 static void flight_start(struct flight *f)
 {
     struct rn_single_flight *sf = f->owner;
-    const rn_go_options opt = {
-        .name = sf->config.name, .stack_size = sf->config.stack_size, .ctx = f->ctx};
+    const rn_go_options opt = {.name = sf->config.name, .stack_size = sf->config.stack_size};
     int err;
 
     rn_wait_group_add(&sf->live, 1);
