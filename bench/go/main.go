@@ -1,6 +1,6 @@
 // The Go twins of the benchmark cases: the same work in the same shape as the C files one folder up,
 // file by file (fiber.go beside fiber.c, and so on), written as a Go programmer writes it and with
-// the standard library only.
+// the standard library, or with the module that Go programs use for it.
 //
 // Usage: bench-go CASE. Each result is one line on standard output: "metric value".
 package main

@@ -8,6 +8,9 @@
 #include "test.h"
 
 #include <runnel/group.h>
+#include <runnel/hedge.h>
+#include <runnel/policy.h>
+#include <runnel/single_flight.h>
 #include <runnel/worker_pool.h>
 
 #define FAILURES_MAX 200
@@ -19,6 +22,7 @@ static atomic_int failed;        /* 1: one has */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
 static bool fails_now(void)
 {
@@ -44,6 +48,11 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *old, size_t size)
 {
     return fails_now() ? NULL : __libc_realloc(old, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return fails_now() ? NULL : __libc_memalign(alignment, size);
 }
 #endif
 
@@ -105,6 +114,112 @@ static void use_group(void)
 TEST_FIBER(a_group_out_of_memory)
 {
     fail_each(use_group);
+}
+
+/* ---- what guards calls ---- */
+
+static int succeed(rn_ctx *ctx, void *arg, rn_attempt *attempt)
+{
+    (void)arg, (void)attempt;
+    EXPECT(ctx != NULL);
+    return 0;
+}
+
+static void use_policy(void)
+{
+    rn_retry_budget *budget = NULL;
+    rn_retry *retry = NULL;
+    rn_breaker *breaker = NULL;
+    rn_policy *policy = NULL;
+    int err = rn_retry_budget_new(&budget, NULL);
+
+    expect_code(err);
+    if (err == 0)
+        expect_code(err = rn_retry_new(&retry, &(rn_retry_config){.budget = budget,
+                                                                  .delay = RN_NANOSECOND,
+                                                                  .total = RN_HOUR,
+                                                                  .attempt_timeout = RN_HOUR}));
+    if (err == 0)
+        expect_code(err = rn_breaker_new(&breaker, &(rn_breaker_config){.failure_ratio = 1}));
+    if (err == 0)
+        expect_code(err = rn_policy_new(
+                        &policy, &(rn_policy_config){.layers = {rn_layer_retry(retry),
+                                                                rn_layer_breaker(breaker),
+                                                                rn_layer_timeout(RN_HOUR)}}));
+    if (err == 0) /* an attempt for which there is no context is tried again */
+        expect_code(rn_policy_execute(NULL, policy, succeed, NULL));
+    EXPECT_EQ(err == 0, policy != NULL);
+    rn_policy_free(policy);
+    rn_breaker_free(breaker);
+    rn_retry_free(retry);
+    rn_retry_budget_free(budget);
+}
+
+TEST_FIBER(a_policy_out_of_memory)
+{
+    fail_each(use_policy);
+}
+
+typedef rn_single_flight(int) int_flight;
+
+static int answer(rn_ctx *ctx, void *arg, const void *key, size_t key_size, int *result)
+{
+    (void)ctx, (void)arg, (void)key;
+    *result = (int)key_size;
+    return 0;
+}
+
+static void use_flight(void)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    int_flight sf = NULL;
+    int result = 0, err = rn_single_flight_new(&sf, answer, NULL, NULL);
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, sf != NULL);
+    for (int i = 0; err == 0 && i < 2; i++) {
+        int done = rn_single_flight_do(i == 0 ? ctx : NULL, sf, "key", 3, &result);
+        expect_code(done);
+        EXPECT(done != 0 || result == 3);
+    }
+    rn_single_flight_free(sf);
+    rn_ctx_release(ctx);
+}
+
+TEST_FIBER(a_single_flight_out_of_memory)
+{
+    fail_each(use_flight);
+}
+
+typedef rn_hedge(int) int_hedge;
+
+/* The first attempt fails, so that there is a second. */
+static int fail_first(rn_ctx *ctx, void *arg, unsigned attempt, int *result)
+{
+    (void)ctx, (void)arg;
+    *result = (int)attempt;
+    return attempt == 0 ? -EIO : 0;
+}
+
+static void use_hedge(void)
+{
+    int_hedge h = NULL;
+    int result = 0, err = rn_hedge_new(&h, NULL);
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, h != NULL);
+    if (err == 0) {
+        err = rn_hedge_execute(NULL, h, fail_first, NULL, &result);
+        if (err != -EIO || atomic_load(&failed) == 0) /* no second attempt: the first's error */
+            expect_code(err);
+        EXPECT(err != 0 || result == 1);
+    }
+    rn_hedge_free(h);
+}
+
+TEST_FIBER(a_hedge_out_of_memory)
+{
+    fail_each(use_hedge);
 }
 
 /* Job n submits n more, into a queue of one: it must grow. */
