@@ -45,7 +45,7 @@ RN_BEGIN_DECLS
 
 struct rn_hedge;
 
-/* The type: a pointer to a function that is never called; T can be had back from what it returns. */
+/* The type: a pointer to a function that is never called; its result tells what T is. */
 #define rn_hedge(T) __typeof__(__typeof__(T) *(*)(struct rn_hedge *))
 
 /* The untyped hedge under a typed one, and the type of its results. */

@@ -43,7 +43,7 @@ RN_BEGIN_DECLS
 
 struct rn_single_flight;
 
-/* The type: a pointer to a function that is never called; T can be had back from what it returns. */
+/* The type: a pointer to a function that is never called; its result tells what T is. */
 #define rn_single_flight(T) __typeof__(__typeof__(T) *(*)(struct rn_single_flight *))
 
 /* The untyped one under a typed one, and the type of its results. */

@@ -1,8 +1,8 @@
 /*
  * See breaker_window.h.
  *
- * Rejected: a lock for every call (two more atomic operations, and a line that all write twice); and
- * counting calls in stripes (they cannot be emptied exactly at a change of generation).
+ * Rejected: a lock for every call (two more atomic operations, and a line that all write twice);
+ * and counting calls in stripes (they cannot be emptied exactly at a change of generation).
  *
  * Two calls that race may be recorded in either order, and of calls of time in either of two
  * tenths; a slot that is being written while a whole lap passes keeps what was written last. None

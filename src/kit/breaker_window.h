@@ -5,12 +5,12 @@
  * A good call, neither failed nor slow, is recorded without the breaker's lock where it changes
  * nothing but the number of calls; all else happens under it.
  *
- *   - Of calls: a ring of N slots, and head, which holds the generation and the next slot. Who moves
- *     head on from a slot owns that slot for one lap. A slot is 0 for a good call, as at first, so a
- *     good call that replaces a good one has only to move head.
- *   - Of time: WINDOW_CELLS cells of a tenth of the window each, reused in turn. A cell's word holds
- *     a tag, made of its tenth and of the generation, and the number of calls in it. A good call
- *     whose tag is there has only to count.
+ *   - Of calls: a ring of N slots, and head, which holds the generation and the next slot. Who
+ *     moves head on from a slot owns that slot for one lap. A slot is 0 for a good call, as at
+ *     first, so a good call that replaces a good one has only to move head.
+ *   - Of time: WINDOW_CELLS cells of a tenth of the window each, reused in turn. A cell's word
+ *     holds a tag, made of its tenth and of the generation, and the number of calls in it. A good
+ *     call whose tag is there has only to count.
  *
  * So a call of an earlier generation can never be counted in a later one: head, or the tag, has
  * changed. Failures and slow calls are summed up under the lock.

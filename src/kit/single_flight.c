@@ -6,8 +6,8 @@
  *     closed: forgotten, or abandoned by all.
  *   - claims counts the callers that have neither taken the result nor left. Until the flight has
  *     ended it changes under the shard's lock, and grows only while the flight is not closed; from
- *     then on it only falls, without the lock. Who brings it to 0 disposes of the result; the flight
- *     itself does, if it is 0 at the end.
+ *     then on it only falls, without the lock. Who brings it to 0 disposes of the result; the
+ *     flight itself does, if it is 0 at the end.
  *   - refs counts the claims and whoever runs the function: the memory's.
  *   - done is a wait group that the end of the flight brings to 0.
  *
