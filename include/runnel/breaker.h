@@ -167,10 +167,11 @@ RN_API int rn_breaker_allow(rn_breaker *b, rn_permit *permit);
  * Caller   any thread or fiber, not only the one that was allowed.
  * Blocks   never.
  * Cost     a success while closed: no lock, and one atomic addition to a counter that fibers rarely
- *          share; a second one behind a failure. With .window_calls one compare-and-swap more; with
- *          .window one more and a clock read; with .slow_call a clock read here and in allow. Among
- *          the successes that the window's minimum is still missing after a failure, and where a
- *          failure leaves a window of calls, a lock.
+ *          share; behind a failure a compare-and-swap more. With .window_calls one more, and a lock
+ *          where the call takes the place of a failed or slow one. With .window one more, a clock
+ *          read, and a lock for the first call of each tenth. With .slow_call a clock read here and
+ *          in allow. While the window holds a failed or slow call but less than .minimum_calls, and
+ *          for everything but a success while closed: a lock.
  */
 #define rn_breaker_done(b, permit, err) rn_breaker_done_with((b), &(permit), (err))
 RN_API void rn_breaker_done_with(rn_breaker *b, rn_permit *permit, int err);
