@@ -36,6 +36,7 @@ void case_breaker_open(void);
 void case_breaker_8(void);
 void case_single_flight(void);
 void case_single_flight_ctx(void);
+void case_pubsub(void);
 void case_skynet(void);
 void case_parked(void);
 void case_sleepers_1m(void);

@@ -37,6 +37,7 @@ static const struct {
     {"breaker_8", case_breaker_8},
     {"single_flight", case_single_flight},
     {"single_flight_ctx", case_single_flight_ctx},
+    {"pubsub", case_pubsub},
     {"skynet", case_skynet},
     {"parked", case_parked},
     {"sleepers_1m", case_sleepers_1m},

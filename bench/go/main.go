@@ -38,6 +38,7 @@ var cases = []struct {
 	{"breaker_8", caseBreaker8},
 	{"single_flight", caseSingleFlight},
 	{"single_flight_ctx", caseSingleFlightCtx},
+	{"pubsub", casePubsub},
 	{"skynet", caseSkynet},
 	{"parked", caseParked},
 	{"sleepers_1m", caseSleepers1M},

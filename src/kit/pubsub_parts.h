@@ -6,7 +6,7 @@
  * `lock` by publishers, by receivers that find nothing, and for the moment of each change.
  * changes < lock.
  *
- * A subscription's buffer is a ring with one slot to spare. The publishers, under lock, write tail;
+ * A subscription's buffer is a ring with at least one slot to spare. The publishers, under lock, write tail;
  * the receiver writes taken, without a lock while messages wait. The message that it took last is
  * borrowed until it comes again, so its slot is the spare one.
  *
@@ -105,35 +105,37 @@ enum {
 };
 
 struct rn_subscription {
-    /* Written by the receiver. */
+    /* The receiver's line; `taken` is all of it that publishers read often. */
     _Alignas(LINE_BYTES) _Atomic(uint64_t) taken;
-    uint64_t tail_seen; /* the receiver's copy of tail */
-
-    /* Written under lock, read by the receiver too. */
-    _Alignas(LINE_BYTES) _Atomic(uint64_t) tail;
-    _Atomic(unsigned) slow; /* SLOW_ bits */
-    _Atomic(bool) blocking; /* `blocked` is not empty */
+    uint64_t tail_seen;     /* the receiver's copy of tail */
     struct slot *slots;     /* never changes; their contents are published by tail */
-    size_t slot_count;      /* never changes: limit + 1 */
+    uint64_t slot_mask;     /* never changes: slots are a power of 2, more than limit */
+    _Atomic(unsigned) slow; /* SLOW_ bits */
     rn_when_full when_full; /* never changes */
+    _Atomic(bool) blocking; /* `blocked` is not empty */
+
+    /* The publishers' line. All but tail under lock. */
+    _Alignas(LINE_BYTES) _Atomic(uint64_t) tail;
+    size_t limit, limit_bytes; /* never change; limit_bytes 0: none */
+    uint64_t clean;
+    struct message *borrowed;
+    struct blocked *blocked;
+    _Atomic(int) ended; /* 0, or what receivers get in the end; read for stats without the lock */
+    bool waiting;
+    bool lagging; /* an episode: has dropped, and was not empty since */
+    bool hung;    /* a publisher waited in vain, with taken at hung_at */
+    _Atomic(uint64_t) offered;
 
     /* Under lock. */
-    bool waiting;
-    bool lagging;       /* an episode: has dropped, and was not empty since */
-    bool hung;          /* a publisher waited in vain, with taken at hung_at */
-    _Atomic(int) ended; /* 0, or what receivers get in the end; read for stats without the lock */
-    uint64_t clean;
     uint64_t counted; /* bytes are without the slots before this one */
     size_t bytes;     /* kept while there is a limit */
     uint64_t missed;  /* dropped since the last push */
     uint64_t hung_at;
-    struct message *borrowed;
     struct message **replay; /* retained messages to receive first, or NULL */
     size_t replay_next, replay_count;
-    struct blocked *blocked;
     uint64_t uses;                /* the owner, and who comes back to it after an unlock */
     rn_subscription *next, *prev; /* all of the pubsub */
-    _Atomic(uint64_t) offered, dropped, lags;
+    _Atomic(uint64_t) dropped, lags;
     uint64_t discarded;   /* out of the buffer */
     uint64_t turned_away; /* it ended while their publisher waited */
     uint64_t awaited;     /* messages whose publishers wait, or will, for room */
@@ -142,7 +144,6 @@ struct rn_subscription {
     /* Never change. */
     struct rn_chan *bell;
     rn_pubsub *ps;
-    size_t limit, limit_bytes; /* limit_bytes 0: none */
     rn_duration block_for;
     struct queue_group *group;
     struct topic_text pattern;
@@ -207,6 +208,11 @@ void table_free(rn_pubsub *ps);
  */
 int table_replay(rn_pubsub *ps, const struct topic_text *pattern, size_t n, uint64_t until,
                  struct message ***out, size_t *count);
+
+static inline struct slot *subscription_slot(rn_subscription *sub, uint64_t index)
+{
+    return &sub->slots[index & sub->slot_mask];
+}
 
 /* ---- counters that others read without the lock ---- */
 

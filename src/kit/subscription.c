@@ -33,11 +33,6 @@ static void give(rn_message *out, const struct message *m, uint64_t missed, bool
     out->replayed = replayed;
 }
 
-static struct slot *slot_at(rn_subscription *sub, uint64_t index)
-{
-    return &sub->slots[index % sub->slot_count];
-}
-
 static unsigned slow_of(rn_subscription *sub)
 {
     return atomic_load_explicit(&sub->slow, memory_order_relaxed);
@@ -76,7 +71,7 @@ static inline bool take_quickly(rn_subscription *sub, rn_message *out)
         if (taken == sub->tail_seen)
             return false;
     }
-    slot = slot_at(sub, taken);
+    slot = subscription_slot(sub, taken);
     give(out, slot->message, slot->missed, false);
     if (sub->when_full != RN_BLOCK_PUBLISHER) {
         atomic_store_explicit(&sub->taken, taken + 1, memory_order_release);
@@ -97,7 +92,7 @@ static void finish_received_locked(rn_subscription *sub)
 
     subscription_clean_locked(sub);
     if (sub->clean != taken)
-        message_drop_locked(sub->ps, slot_at(sub, sub->clean++)->message);
+        message_drop_locked(sub->ps, subscription_slot(sub, sub->clean++)->message);
     if (sub->borrowed != NULL)
         message_drop_locked(sub->ps, sub->borrowed);
     sub->borrowed = NULL;
@@ -132,7 +127,7 @@ static void take_replayed_locked(rn_subscription *sub, rn_message *out)
 static void take_buffered_locked(rn_subscription *sub, rn_message *out)
 {
     uint64_t taken = atomic_load_explicit(&sub->taken, memory_order_relaxed);
-    struct slot *slot = slot_at(sub, taken);
+    struct slot *slot = subscription_slot(sub, taken);
 
     sub->borrowed = slot->message;
     give(out, slot->message, slot->missed, false);
@@ -152,7 +147,7 @@ static void discard_locked(rn_subscription *sub)
     replay_free_locked(sub);
     sub->discarded += tail - sub->clean;
     while (sub->clean != tail)
-        message_drop_locked(sub->ps, slot_at(sub, sub->clean++)->message);
+        message_drop_locked(sub->ps, subscription_slot(sub, sub->clean++)->message);
     sub->counted = sub->tail_seen = tail;
     sub->bytes = 0;
     atomic_store(&sub->taken, tail);
@@ -314,10 +309,20 @@ void subscription_drop_locked(rn_subscription *sub)
         subscription_destroy(sub);
 }
 
+/* A power of 2 that leaves one to spare. */
+static uint64_t slots_for(size_t limit)
+{
+    uint64_t slots = 2;
+
+    while (slots < (uint64_t)limit + 1)
+        slots *= 2;
+    return slots;
+}
+
 static void configure(rn_subscription *sub, const rn_subscription_config *c)
 {
     sub->limit = c->buffer == 0 ? BUFFER_DEFAULT : c->buffer;
-    sub->slot_count = sub->limit + 1;
+    sub->slot_mask = slots_for(sub->limit) - 1;
     sub->limit_bytes = c->buffer_bytes;
     sub->when_full = c->when_full;
     sub->block_for = c->block_for == 0 ? RN_SECOND : c->block_for;
@@ -345,7 +350,7 @@ static rn_subscription *subscription_make(rn_pubsub *ps, const struct topic_text
     sub->pattern = *pattern;
     sub->pattern.text = sub->text;
     configure(sub, c);
-    sub->slots = calloc(sub->slot_count, sizeof *sub->slots);
+    sub->slots = calloc(sub->slot_mask + 1, sizeof *sub->slots);
     if (sub->slots != NULL &&
         rn_chan_new(&sub->bell, 0, &(rn_chan_options){.capacity = 1, .name = c->name}) == 0)
         return sub;
@@ -557,6 +562,6 @@ void rn_subscription_stats_read(rn_subscription *sub, rn_subscription_stats *out
     };
     out->received = taken - sub->dropped_oldest - sub->discarded;
     for (; taken != tail; taken++)
-        out->buffered_bytes += slot_at(sub, taken)->message->size;
+        out->buffered_bytes += subscription_slot(sub, taken)->message->size;
     pubsub_leave(sub->ps);
 }

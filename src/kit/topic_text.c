@@ -16,16 +16,10 @@
 /* What a character means for the syntax. */
 enum kind { KIND_TEXT, KIND_DOT, KIND_WILD, KIND_END, KIND_BAD };
 
-static enum kind kind_of(unsigned char c)
-{
-    if (c == '.')
-        return KIND_DOT;
-    if (c == '*' || c == '>')
-        return KIND_WILD;
-    if (c == '\0')
-        return KIND_END;
-    return c <= ' ' || c == 0x7f ? KIND_BAD : KIND_TEXT;
-}
+static const unsigned char kinds[256] = {
+    [1 ... ' '] = KIND_BAD, [0x7f] = KIND_BAD, ['.'] = KIND_DOT,
+    ['*'] = KIND_WILD,      ['>'] = KIND_WILD, [0] = KIND_END,
+};
 
 static int wrong(const char *text, bool pattern, const char *why)
 {
@@ -75,7 +69,7 @@ int topic_read(struct topic_text *out, const char *text, bool pattern)
     out->text = text;
     out->wild = false;
     for (;; at++) {
-        enum kind kind = kind_of((unsigned char)text[at]);
+        enum kind kind = kinds[(unsigned char)text[at]];
         bool ends_level = kind == KIND_DOT || kind == KIND_END;
 
         if (kind == KIND_BAD || (kind == KIND_WILD && !pattern) ||
