@@ -8,3 +8,4 @@ require (
 	github.com/sony/gobreaker/v2 v2.4.0
 	golang.org/x/sync v0.25.0
 )
+require golang.org/x/sync v0.25.0

@@ -211,7 +211,7 @@ TEST_FIBER(a_wait_for_room_ends_with_the_subscription)
     rn_pubsub_free(ps);
 }
 
-TEST_FIBER(a_wait_for_room_ends_with_its_context)
+TEST_VIRTUAL(a_wait_for_room_ends_with_its_context)
 {
     rn_pubsub *ps = pubsub(NULL);
     rn_subscription_config config = {
