@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- references ---- */
 
@@ -53,15 +54,22 @@ static void unlink_from_parent(rn_ctx *ctx)
     spin_unlock(&parent->lock);
 }
 
+/* Frees a context nobody refers to any more. One that has settled is not in its parent's list. */
+static void free_one(rn_ctx *ctx)
+{
+    if (load_acquire(&ctx->settled) == 0) /* E15 */
+        unlink_from_parent(ctx);
+    if (ctx->has_deadline)
+        timer_stop(&ctx->timer);
+    after_funcs_free(ctx);
+    free(ctx);
+}
+
 void rn_ctx_drop(rn_ctx *ctx)
 {
     while (ctx != NULL && sub_seq(&ctx->references, 1) == 1) {
         rn_ctx *parent = ctx->parent;
-        unlink_from_parent(ctx);
-        if (ctx->has_deadline)
-            timer_stop(&ctx->timer);
-        after_funcs_free(ctx);
-        free(ctx);
+        free_one(ctx);
         ctx = parent; /* our reference to it */
     }
 }
@@ -88,6 +96,7 @@ static bool mark(rn_ctx *ctx, struct ending *ending)
     ctx->cause = ending->cause;
     store_release(&ctx->err, ending->err); /* E14: publishes cause */
     ending->fence |= ctx->fibers != 0;
+    ctx->watched = !list_empty(&ctx->watches); /* none is added from here on */
     while ((node = list_pop_front(&ctx->children)) != NULL) {
         rn_ctx *child = container_of(node, rn_ctx, node);
         child->linked = false;
@@ -108,6 +117,8 @@ static void fire_watches(rn_ctx *ctx, int err)
 {
     struct list_node *node;
 
+    if (!ctx->watched)
+        return;
     spin_lock(&ctx->lock);
     while ((node = list_pop_front(&ctx->watches)) != NULL) {
         struct watch *watch = container_of(node, struct watch, node);
@@ -187,10 +198,22 @@ void rn_ctx_cancel(rn_ctx *ctx, int cause)
     end(ctx, cause == -ETIMEDOUT ? -ETIMEDOUT : -ECANCELED, cause == 0 ? -ECANCELED : cause);
 }
 
+/*
+ * Once it has ended nobody finds it through its parent, so a sole reference stays the only one, and
+ * need not be counted down. A canceller that found it before holds a reference of its own.
+ */
 void rn_ctx_release(rn_ctx *ctx)
 {
+    if (ctx == NULL)
+        return;
     rn_ctx_cancel(ctx, 0);
-    rn_ctx_drop(ctx);
+    if (load_acquire(&ctx->references) != 1) { /* E51: sees what those before did with it */
+        rn_ctx_drop(ctx);
+        return;
+    }
+    rn_ctx *parent = ctx->parent;
+    free_one(ctx);
+    rn_ctx_drop(parent);
 }
 
 /* ---- making ---- */
@@ -216,9 +239,10 @@ static void attach(rn_ctx *ctx, rn_ctx *parent)
 
 static rn_ctx *make(rn_ctx *parent, bool detached)
 {
-    rn_ctx *ctx = calloc(1, sizeof *ctx);
+    rn_ctx *ctx = malloc(sizeof *ctx);
     if (ctx == NULL)
         return NULL;
+    memset(ctx, 0, sizeof *ctx); /* glibc's calloc does without the thread's cache */
     store_relaxed(&ctx->references, 1);
     ctx->detached = detached;
     attach(ctx, parent);
@@ -245,7 +269,7 @@ rn_ctx *rn_ctx_with_value(rn_ctx *parent, const void *key, void *value)
     return ctx;
 }
 
-rn_ctx *rn_ctx_with_deadline(rn_ctx *parent, rn_time t)
+static rn_ctx *with_deadline(rn_ctx *parent, rn_time t, rn_time now)
 {
     rn_ctx *ctx = make(parent, false);
     rn_time earlier;
@@ -256,7 +280,7 @@ rn_ctx *rn_ctx_with_deadline(rn_ctx *parent, rn_time t)
     ctx->deadline = t;
     if (ctx_err(ctx) != 0)
         return ctx;
-    if (t <= rn_now()) {
+    if (t <= now) {
         end(ctx, -ETIMEDOUT, -ETIMEDOUT);
         return ctx;
     }
@@ -270,9 +294,16 @@ rn_ctx *rn_ctx_with_deadline(rn_ctx *parent, rn_time t)
     return ctx;
 }
 
+rn_ctx *rn_ctx_with_deadline(rn_ctx *parent, rn_time t)
+{
+    return with_deadline(parent, t, rn_now());
+}
+
 rn_ctx *rn_ctx_with_timeout(rn_ctx *parent, rn_duration d)
 {
-    return rn_ctx_with_deadline(parent, d == RN_FOREVER ? RN_FOREVER : rn_time_add(rn_now(), d));
+    rn_time now = rn_now();
+
+    return with_deadline(parent, d == RN_FOREVER ? RN_FOREVER : rn_time_add(now, d), now);
 }
 
 int rn_ctx_shield(rn_ctx *parent, rn_duration grace, int (*fn)(rn_ctx *ctx, void *arg), void *arg)

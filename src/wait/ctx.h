@@ -28,6 +28,7 @@ struct rn_ctx {
     bool has_deadline;
     rn_ctx *next_ended; /* these two: of the canceller that took it from parent's children */
     bool ended_here;
+    bool watched; /* of who ended it: watches was not empty */
     rn_time deadline;
     struct timer timer;
     const void *key;
