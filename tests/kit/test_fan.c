@@ -479,5 +479,5 @@ TEST_DIES(dumps_show_fans,
     EXPECT_EQ(rn_fan_out_new(&out, in, 3, &(rn_fan_out_config){.name = "spread"}), 0);
     await_waiting("chan receive", 2);
     rn_dump(1);
-    exit(0);
+    _exit(0);
 }
