@@ -15,7 +15,7 @@ rn_time clock_now(void);
 /* How long an idle worker may sleep, in real nanoseconds, when the next timer is due at until. */
 int64_t clock_sleep_ns(const struct worker *worker, rn_time until);
 
-/* The worker in the poller found nothing to do: virtual time goes on to the next timer. */
+/* An idle worker found nothing to do: virtual time goes on to the next timer. */
 void clock_jump(const struct worker *worker);
 
 /* The runtime starts: virtual time begins anew. */

@@ -410,6 +410,7 @@ static void sleep_on_futex(struct worker *worker)
         return;
     deadlock_check();
     os_futex_wait(&worker->sleep, 1, clock_sleep_ns(worker, load_relaxed(&worker->timers->next)));
+    clock_jump(worker); /* who is in the poller may have gone there before there was a timer */
 }
 
 bool idle_sleep(struct worker *worker)
