@@ -64,6 +64,9 @@ static uint64_t activity(void)
  * The workers are looked at one after the other: one seen asleep may be woken by one seen asleep
  * later, and what the monitor takes from one is for a moment in no queue. So it counts only if
  * nothing happened meanwhile.
+ *
+ * A worker that was woken and does not run yet still looks asleep, but counts as spinning, and
+ * whoever adds work meanwhile wakes nobody else: it asks again before it sleeps.
  */
 void deadlock_check(void)
 {
@@ -72,8 +75,9 @@ void deadlock_check(void)
     uint64_t before = activity();
     uint32_t threads;
 
-    if (robberies % 2 != 0 || load_seq(&sched.main_alive) == 0 || load_relaxed(&sched.blocking) != 0 ||
-        load_seq(&poll_waiting) != 0 || load_seq(&poll_delivering) != 0 || !inject_empty() ||
+    if (robberies % 2 != 0 || load_seq(&spinning_count) != 0 || load_seq(&sched.main_alive) == 0 ||
+        load_relaxed(&sched.blocking) != 0 || load_seq(&poll_waiting) != 0 ||
+        load_seq(&poll_delivering) != 0 || !inject_empty() ||
         load_acquire(&sched.state) != SCHED_ON || !everybody_sleeps(&threads))
         return;
     int all = os_thread_count();

@@ -259,3 +259,44 @@ TEST(without_rn_run_nothing_is_reported)
     rn_chan_release(ch);
     EXPECT_EQ(rn_stop(), 0);
 }
+
+#define THREADS 3
+
+/* Wakes a fiber as the last thing in its life. */
+static void *wake_and_end(void *arg)
+{
+    rn_close(*(int_chan *)arg);
+    return NULL;
+}
+
+static void await_close(void *arg)
+{
+    int_chan *ch = arg;
+    int value;
+
+    EXPECT_EQ(rn_recv(NULL, ch[0], &value), RN_ECLOSED);
+    rn_close(ch[1]);
+}
+
+/* A thread that is gone is no reason to think that what it woke sleeps. */
+TEST_FIBER(fibers_that_a_thread_woke_before_it_ended_are_no_deadlock)
+{
+    for (int round = 0; round < rounds(3000); round++) {
+        int_chan ch[THREADS][2];
+        pthread_t threads[THREADS];
+        int value;
+        for (int i = 0; i < THREADS; i++) {
+            ch[i][0] = rn_chan_make(int, 0);
+            ch[i][1] = rn_chan_make(int, 0);
+            EXPECT_EQ(rn_go(await_close, ch[i]), 0);
+            EXPECT_EQ(pthread_create(&threads[i], NULL, wake_and_end, &ch[i][0]), 0);
+        }
+        for (int i = 0; i < THREADS; i++)
+            EXPECT_EQ(rn_recv(NULL, ch[i][1], &value), RN_ECLOSED);
+        for (int i = 0; i < THREADS; i++) {
+            EXPECT_EQ(pthread_join(threads[i], NULL), 0);
+            rn_chan_release(ch[i][0]);
+            rn_chan_release(ch[i][1]);
+        }
+    }
+}
