@@ -7,8 +7,11 @@
 #include "core.h"
 #include "test.h"
 
+#include <runnel/fan_in.h>
+#include <runnel/fan_out.h>
 #include <runnel/group.h>
 #include <runnel/hedge.h>
+#include <runnel/pipeline.h>
 #include <runnel/policy.h>
 #include <runnel/single_flight.h>
 #include <runnel/worker_pool.h>
@@ -277,4 +280,124 @@ TEST_FIBER(a_pool_out_of_memory)
 TEST_FIBER(an_ordered_pool_out_of_memory)
 {
     fail_each(use_ordered_pool);
+}
+
+#define VALUES 20
+
+static atomic_int mapped, array_dropped, given, lost;
+
+static void count_array_drop(void *value)
+{
+    (void)value;
+    atomic_fetch_add(&array_dropped, 1);
+}
+
+static void count_lost(void *value)
+{
+    (void)value;
+    atomic_fetch_add(&lost, 1);
+}
+
+static void map_value(int *in, long *out)
+{
+    *out = *in;
+    atomic_fetch_add(&mapped, 1);
+}
+
+typedef rn_batch(long) long_batch;
+
+static int unpack(rn_ctx *ctx, void *arg, long_batch *batch, rn_emitter(long) out)
+{
+    int err = 0;
+
+    (void)ctx, (void)arg;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (err == 0)
+            err = rn_emit(out, batch->items[i]);
+        else
+            count_lost(&batch->items[i]);
+    }
+    free(batch->items);
+    return err;
+}
+
+static void take_value(long *value)
+{
+    (void)value;
+    atomic_fetch_add(&given, 1);
+}
+
+static int no_values(rn_ctx *ctx, void *arg, rn_emitter(long) out)
+{
+    (void)arg, (void)out;
+    return rn_ctx_err(ctx);
+}
+
+/* Every element meets one function or one drop, whatever there was no memory for. */
+static void use_pipeline(void)
+{
+    static const int values[VALUES];
+    rn_pipeline *p = rn_pipeline_new(NULL, NULL);
+    rn_chan(int) copies = rn_chan_make(int, VALUES);
+    rn_stream(int) in = rn_stream_from_array(int, p, values, VALUES, .drop = count_array_drop);
+    rn_stream(long) mid = rn_stream_map(long, in, map_value, .concurrency = 2, .ordered = true,
+                                        .drop = count_lost);
+    rn_stream(long_batch) batches = rn_stream_batch(long_batch, mid, 3, RN_HOUR);
+    rn_stream(long) out = rn_stream_flat_map(long, batches, unpack, .drop = count_lost);
+    int err;
+
+    rn_stream_for_each(
+        rn_stream_merge(out, rn_stream_generate(long, p, no_values, .drop = count_lost)),
+        take_value);
+    rn_stream_to_chan(rn_stream_from_array(int, p, values, VALUES), copies);
+    err = rn_pipeline_run(p);
+    expect_code(err);
+    rn_pipeline_free(p);
+    EXPECT_EQ(rn_close(copies), RN_ECLOSED); /* the pipeline has, or what could not build it */
+    rn_chan_release(copies);
+    EXPECT_EQ(atomic_load(&mapped) + atomic_load(&array_dropped), VALUES);
+    EXPECT_EQ(atomic_load(&given) + atomic_load(&lost), atomic_load(&mapped));
+    EXPECT(err != 0 || atomic_load(&given) == VALUES);
+    atomic_store(&mapped, 0), atomic_store(&array_dropped, 0);
+    atomic_store(&given, 0), atomic_store(&lost, 0);
+}
+
+TEST_FIBER(a_pipeline_out_of_memory)
+{
+    fail_each(use_pipeline);
+}
+
+static void use_fans(void)
+{
+    rn_chan(int) in = rn_chan_make(int, VALUES);
+    rn_fan_out(int) out;
+    rn_fan_in(int) all = NULL;
+    int err = rn_fan_out_new(&out, in, 2, NULL), more = 0, value, count = 0;
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, out != NULL);
+    for (int i = 0; i < VALUES; i++)
+        EXPECT_EQ(rn_try_send(in, i), 0);
+    rn_close(in);
+    if (err == 0) {
+        more = rn_fan_in_new(&all, (rn_fan_out_chan(out, 0), rn_fan_out_chan(out, 1)),
+                             &(rn_fan_in_config){.drop = count_lost, .growing = true});
+        expect_code(more);
+        EXPECT_EQ(more == 0, all != NULL);
+    }
+    if (all != NULL) {
+        expect_code(rn_fan_in_add(all, in));
+        EXPECT_EQ(rn_fan_in_seal(all), 0);
+        while (rn_recv(NULL, rn_fan_in_chan(all), &value) == 0)
+            count++;
+        EXPECT_EQ(count, VALUES);
+    }
+    rn_fan_in_free(all);
+    rn_fan_out_free(out);
+    rn_chan_release(in);
+}
+
+TEST_FIBER(fans_out_of_memory)
+{
+    fail_each(use_fans);
 }
