@@ -1,14 +1,15 @@
 /*
- * A clock for tests that stands where it is put; sleeping on it moves it.
+ * A clock for tests that stands where it is put; sleeping on it moves it. Any fiber may use it.
  */
 #ifndef RN_TESTS_KIT_MANUAL_CLOCK_H
 #define RN_TESTS_KIT_MANUAL_CLOCK_H
 
 #include <runnel/clock.h>
+#include <stdatomic.h>
 
 struct manual {
-    rn_time now;
-    int reads;
+    _Atomic(rn_time) now;
+    atomic_int reads;
 };
 
 static rn_time manual_now(void *arg)
