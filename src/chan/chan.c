@@ -113,7 +113,7 @@ static int send_blocked(rn_ctx *ctx, struct rn_chan *ch, const void *value)
     struct waiter waiter;
 
     waiter.value = (void *)value;
-    store_relaxed(&ch->ready, load_relaxed(&ch->ready) | CHAN_CAN_RECV);
+    chan_set_ready(ch, (load_relaxed(&ch->ready) & CHAN_CAN_BITS) | CHAN_CAN_RECV);
     return waitq_wait(ctx, &ch->senders, &ch->lock, &waiter, WAIT_CHAN_SEND);
 }
 
@@ -209,7 +209,7 @@ static int recv_blocked(rn_ctx *ctx, struct rn_chan *ch, void *value)
     struct waiter waiter;
 
     waiter.value = value;
-    store_relaxed(&ch->ready, load_relaxed(&ch->ready) | CHAN_CAN_SEND);
+    chan_set_ready(ch, (load_relaxed(&ch->ready) & CHAN_CAN_BITS) | CHAN_CAN_SEND);
     int err = waitq_wait(ctx, &ch->receivers, &ch->lock, &waiter, WAIT_CHAN_RECV);
     if (err == 0)
         chan_received(ch);

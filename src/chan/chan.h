@@ -17,12 +17,16 @@
 #include <runnel/chan.h>
 #include <string.h>
 
-enum { CHAN_CAN_RECV = 1, CHAN_CAN_SEND = 2 };
+/*
+ * Bits of rn_chan.ready. Above them it counts their changes, so that who reads the same word twice
+ * knows that it was so all the time between.
+ */
+enum { CHAN_CAN_RECV = 1, CHAN_CAN_SEND = 2, CHAN_CAN_BITS = 3, CHAN_READY_CHANGE = 4 };
 
 struct rn_chan {
     struct spinlock lock; /* guards all below but what never changes */
-    atomic_u8 ready;      /* CHAN_CAN_ bits, to look at without the lock */
     bool closed;
+    atomic_u32 ready; /* CHAN_CAN_ bits, to look at without the lock */
     int cause;
     size_t count; /* elements buffered */
     size_t head;  /* index of the oldest */
@@ -63,12 +67,20 @@ static inline void chan_received(struct rn_chan *ch)
         ch->on_recv(ch);
 }
 
+/* With the lock held. */
+static inline void chan_set_ready(struct rn_chan *ch, unsigned bits)
+{
+    uint32_t old = load_relaxed(&ch->ready);
+    if ((old & CHAN_CAN_BITS) != bits) /* E52: after the changes of other words before */
+        store_release(&ch->ready, ((old & ~(uint32_t)CHAN_CAN_BITS) + CHAN_READY_CHANGE) | bits);
+}
+
 /* Brings ready up to date, as it will be with the lock free. */
 static inline void chan_publish_ready(struct rn_chan *ch)
 {
     unsigned recv = ch->count > 0 || ch->closed || !waitq_empty(&ch->senders);
     unsigned send = ch->count < ch->capacity || ch->closed || !waitq_empty(&ch->receivers);
-    store_relaxed(&ch->ready, (uint8_t)(recv * CHAN_CAN_RECV | send * CHAN_CAN_SEND));
+    chan_set_ready(ch, recv * CHAN_CAN_RECV | send * CHAN_CAN_SEND);
 }
 
 static inline void chan_unlock(struct rn_chan *ch)
