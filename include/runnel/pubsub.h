@@ -98,8 +98,8 @@ typedef struct rn_pubsub_config {
      */
     size_t topics;
     /*
-     * Called by the publisher, under no lock: when a subscription's buffer overflows, but once until
-     * the subscriber has caught up; and when it is disconnected.
+     * Called by the publisher, under no lock: when a subscription drops a message, but only once
+     * until its buffer was empty again; and when it is disconnected.
      */
     void (*on_lag)(void *arg, const rn_subscription_event *event);
     void (*on_disconnect)(void *arg, const rn_subscription_event *event);

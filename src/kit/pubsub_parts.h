@@ -6,9 +6,9 @@
  * `lock` by publishers, by receivers that find nothing, and for the moment of each change.
  * changes < lock.
  *
- * A subscription's buffer is a ring with at least one slot to spare. The publishers, under lock, write tail;
- * the receiver writes taken, without a lock while messages wait. The message that it took last is
- * borrowed until it comes again, so its slot is the spare one.
+ * A subscription's buffer is a ring with at least one slot to spare. The publishers, under lock,
+ * write tail; the receiver writes taken, without a lock while messages wait. The message that it
+ * took last is borrowed until it comes again, so its slot is the spare one.
  *
  * Invariants, under lock:
  *   - clean <= taken <= tail. Slots from clean to taken - 1 were received; of these all but the

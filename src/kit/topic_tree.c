@@ -3,8 +3,8 @@
  *
  * Invariants, under the writers' lock:
  *   - every array is as long as it says and sorted (children by level); none is empty: NULL then.
- *   - a node but the root has an item or a child: a removal cuts off what would have neither, if it has the
- *     memory for that.
+ *   - a node but the root has an item or a child: a removal cuts off what would have neither, if it
+ *     has the memory for that.
  *
  * Arrays are replaced as a whole. That costs a subscriber the copying of what its node has, and
  * readers nothing.

@@ -14,6 +14,7 @@
 #include <runnel/pipeline.h>
 #include <runnel/policy.h>
 #include <runnel/single_flight.h>
+#include <runnel/pubsub.h>
 #include <runnel/worker_pool.h>
 
 #define FAILURES_MAX 200
@@ -400,4 +401,61 @@ static void use_fans(void)
 TEST_FIBER(fans_out_of_memory)
 {
     fail_each(use_fans);
+static rn_subscription *subscribe_somehow(rn_pubsub *ps, const char *pattern,
+                                          const rn_subscription_config *config)
+{
+    rn_subscription *sub;
+    int err = rn_subscribe(ps, pattern, config, &sub);
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, sub != NULL);
+    return sub;
+}
+
+/* How many messages there are to receive. */
+static int receive_what_is_there(rn_subscription *sub)
+{
+    rn_message m;
+    int n = 0;
+
+    while (sub != NULL && rn_subscription_try_recv(sub, &m) == 0)
+        n++;
+    return n;
+}
+
+/* A publish that fails has reached nobody, and one that does not has reached all. */
+static void use_pubsub(void)
+{
+    static const char *const topics[] = {"a", "a.b", "a.b.c", "b"};
+    rn_pubsub *ps;
+    rn_subscription *subs[4], *late;
+    int published = 0, err = rn_pubsub_new(&ps, &(rn_pubsub_config){.retain = 2});
+
+    expect_code(err);
+    EXPECT_EQ(err == 0, ps != NULL);
+    if (err != 0)
+        return;
+    subs[0] = subscribe_somehow(ps, ">", NULL);
+    subs[1] = subscribe_somehow(ps, "a.*.c", NULL);
+    subs[2] = subscribe_somehow(ps, ">", &(rn_subscription_config){.queue = "q"});
+    subs[3] = subscribe_somehow(
+        ps, "a.b", &(rn_subscription_config){.buffer = 1, .when_full = RN_BLOCK_PUBLISHER});
+    for (int i = 0; i < 4; i++) {
+        err = rn_publish_bytes(NULL, ps, topics[i], "x", 1);
+        expect_code(err);
+        published += err == 0;
+    }
+    late = subscribe_somehow(ps, "a.>", &(rn_subscription_config){.replay = 2});
+    EXPECT_EQ(receive_what_is_there(subs[0]), subs[0] == NULL ? 0 : published);
+    EXPECT_EQ(receive_what_is_there(subs[2]), subs[2] == NULL ? 0 : published);
+    EXPECT(late == NULL || receive_what_is_there(late) >= published - 2);
+    for (int i = 0; i < 4; i++)
+        rn_subscription_free(subs[i]);
+    rn_pubsub_free(ps);
+    rn_subscription_free(late);
+}
+
+TEST_FIBER(a_pubsub_out_of_memory)
+{
+    fail_each(use_pubsub);
 }
