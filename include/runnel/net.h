@@ -82,7 +82,7 @@ RN_API int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *c
 /*
  * rn_accept - the next connection of a listener.
  *
- * One that was given up before anybody took it is passed over. When no descriptor is left the
+ * One that was given up before anybody took it is passed over. When no descriptor is left for it, a
  * connection stays where it is: close some, or wait a little, and accept again.
  *
  * Caller   any thread or fiber; never a signal handler.

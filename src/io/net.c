@@ -211,12 +211,18 @@ int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *config, 
 
 /* ---- accepting ---- */
 
-/* -EAGAIN: nobody is there. */
+/*
+ * -EAGAIN: nobody is there. The system wants a free descriptor before it looks; that there is none
+ * matters only when somebody waits.
+ */
 static int try_accept(struct poll_entry *entry)
 {
     if ((entry->flags & POLL_SHARED) && os_fd_ready(entry->fd, OS_READABLE) == 0)
         return -EAGAIN;
-    return os_socket_accept(entry->fd);
+    int fd = os_socket_accept(entry->fd);
+    if ((fd == -EMFILE || fd == -ENFILE) && os_fd_ready(entry->fd, OS_READABLE) == 0)
+        return -EAGAIN;
+    return fd;
 }
 
 /* A connection that was given up while it waited. */

@@ -398,6 +398,20 @@ TEST_FIBER(who_waits_learns_that_no_descriptor_is_left)
     rn_fd_close(s.fd);
 }
 
+TEST_VIRTUAL(without_descriptors_and_without_a_client_accept_waits)
+{
+    struct server s = server_new();
+    rn_ctx *soon = rn_ctx_with_timeout(NULL, RN_MILLISECOND);
+    int fds[64], n = use_all_fds(fds, 64);
+    rn_fd conn;
+
+    EXPECT_EQ(rn_accept(soon, s.fd, &conn), -ETIMEDOUT);
+    while (n > 0)
+        close(fds[--n]);
+    rn_ctx_release(soon);
+    rn_fd_close(s.fd);
+}
+
 /* ---- a thousand ---- */
 
 static void serve_echo(void *arg)
