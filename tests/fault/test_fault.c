@@ -357,12 +357,14 @@ TEST(datagrams_survive)
 static int files(void)
 {
     rn_fd listener = {0}, client = {0}, file = {0};
-    int err = rn_listen(NULL, "unix:@runnel-fault", NULL, &listener);
+    char address[64];
+    snprintf(address, sizeof address, "unix:@runnel-fault-%d", getpid());
+    int err = rn_listen(NULL, address, NULL, &listener);
     int number = memfd_create("file", MFD_CLOEXEC);
 
     EXPECT_EQ(write(number, "hello", 5), 5);
     if (err == 0)
-        err = rn_dial(NULL, "unix:@runnel-fault", NULL, &client);
+        err = rn_dial(NULL, address, NULL, &client);
     if (err == 0 && (err = rn_fd_open(&file, number)) == 0) {
         number = -1;
         ssize_t n = rn_fd_sendfile(NULL, client, file, 0, 5);

@@ -45,6 +45,16 @@ static inline struct server server_on(const char *address, const rn_listen_confi
     return s;
 }
 
+/* A unix listener without a file, whose name no other process has. */
+static inline struct server server_abstract(const char *scheme)
+{
+    static atomic_int n;
+    char address[64];
+    snprintf(address, sizeof address, "%s:@runnel-%d-%d", scheme, getpid(),
+             atomic_fetch_add(&n, 1));
+    return server_on(address, NULL);
+}
+
 static inline struct server server_new(void)
 {
     return server_on("127.0.0.1:0", NULL);

@@ -27,17 +27,14 @@ TEST_FIBER(both_ends_know_both_addresses)
 
 TEST_FIBER(unix_clients_have_no_name)
 {
-    char address[80];
+    struct server s = server_abstract("unix");
     rn_address peer;
     char text[RN_ADDRESS_TEXT];
-
-    snprintf(address, sizeof address, "unix:@runnel-%d", getpid());
-    struct server s = server_on(address, NULL);
     struct conns c = conns_of(&s);
     EXPECT_OK(rn_net_peer(c.b, &peer));
     EXPECT_STR(rn_address_text(&peer, text), "unix:");
     EXPECT_OK(rn_net_peer(c.a, &peer));
-    EXPECT_STR(rn_address_text(&peer, text), address);
+    EXPECT_STR(rn_address_text(&peer, text), s.at);
     conns_close(c);
     rn_fd_close(s.fd);
 }
@@ -61,12 +58,17 @@ TEST_FIBER(a_pipe_is_no_socket)
 
 /* ---- half close ---- */
 
-static const char *const kinds[] = {"127.0.0.1:0", "unix:@runnel-half"};
+enum { KINDS = 2 };
+
+static struct server server_of_kind(int i)
+{
+    return i == 0 ? server_new() : server_abstract("unix");
+}
 
 TEST_FIBER(after_close_write_the_answer_still_comes)
 {
-    for (int i = 0; i < 2; i++) {
-        struct server s = server_on(kinds[i], NULL);
+    for (int i = 0; i < KINDS; i++) {
+        struct server s = server_of_kind(i);
         struct conns c = conns_of(&s);
 
         expect_write(c.a, "question");
@@ -99,8 +101,8 @@ static void read_one(void *arg)
 
 TEST_FIBER(close_read_wakes_who_reads_and_leaves_writing)
 {
-    for (int i = 0; i < 2; i++) {
-        struct server s = server_on(kinds[i], NULL);
+    for (int i = 0; i < KINDS; i++) {
+        struct server s = server_of_kind(i);
         struct conns c = conns_of(&s);
         atomic_int ended = 0;
 
@@ -276,9 +278,9 @@ TEST_FIBER(big_buffers_arrive_whole_and_in_order)
     char *data = pattern_new(BIG);
     atomic_int ended = 0;
 
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < KINDS; i++)
         for (size_t parts = 0; parts <= 300; parts += 150) {
-            struct server s = server_on(kinds[i], NULL);
+            struct server s = server_of_kind(i);
             struct conns c = conns_of(&s);
             EXPECT_OK(rn_go_copy(write_flood, &(struct flood){c.a, data, BIG, parts, BIG, &ended}));
             await_reason("fd write", 1);
@@ -419,8 +421,8 @@ TEST_FIBER(sendfile_sends_all_however_small_the_buffer)
     rn_fd file = file_of(data, BIG);
     atomic_int ended = 0;
 
-    for (int i = 0; i < 2; i++) {
-        struct server s = server_on(kinds[i], NULL);
+    for (int i = 0; i < KINDS; i++) {
+        struct server s = server_of_kind(i);
         struct conns c = conns_of(&s);
         EXPECT_OK(rn_go_copy(send_file, &(struct sender){c.a, file, BIG, &ended}));
         await_reason("fd write", 1);

@@ -207,13 +207,12 @@ static void send_burst(void *arg)
 TEST_FIBER(a_full_receiver_is_waited_for)
 {
     enum { COUNT = 1000 };
-    struct server s = server_on("unixgram:@runnel-full", NULL), other;
+    struct server s = server_abstract("unixgram"), other = server_abstract("unixgram");
     rn_fd client = dial(s.at);
     rn_address to;
     atomic_int ended = 0;
     rn_ctx *soon = rn_ctx_with_timeout(NULL, RN_MILLISECOND);
 
-    other = server_on("unixgram:@runnel-full-2", NULL);
     EXPECT_OK(rn_address_parse(s.at, &to));
     for (int round = 0; round < 2; round++) {
         struct burst b = {round == 0 ? client : other.fd, round == 0 ? NULL : &to, COUNT, &ended};

@@ -151,10 +151,9 @@ static void *client_thread(void *arg)
     return NULL;
 }
 
-static void stress(const char *address)
+static void stress(struct server server)
 {
     enum { FIBERS = 40, THREADS = 4, ACCEPTORS = 3 };
-    struct server server = server_on(address, NULL);
     struct stress s = {.listener = server.fd};
     struct client clients[THREADS];
     pthread_t threads[THREADS];
@@ -190,10 +189,10 @@ static void stress(const char *address)
 
 TEST_FIBER(tcp_loses_nothing)
 {
-    stress("127.0.0.1:0");
+    stress(server_new());
 }
 
 TEST_FIBER(unix_loses_nothing)
 {
-    stress("unix:@runnel-stress");
+    stress(server_abstract("unix"));
 }
