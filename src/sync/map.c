@@ -35,7 +35,7 @@
 /* A share of the counters; which one counts is the thread's choice. */
 struct stripe {
     cache_aligned atomic_u64 stored;
-    atomic_u64 replaced;
+    atomic_u64 replaced; /* in tables that were cleared; the rest is in the segments */
     atomic_u64 deleted;
 };
 
@@ -111,19 +111,15 @@ static struct node *node_new(struct rn_map *m, const struct map_key *key)
     store_relaxed(&node->refs, 1);
     node->key_size = (uint32_t)key->size;
     node->map = m;
-    memcpy((char *)node + m->key_offset, key->bytes, key->size);
+    copy_bytes((char *)node + m->key_offset, key->bytes, key->size);
     if (m->kind == RN_MAP_STRING)
         ((char *)node)[m->key_offset + key->size] = 0;
     return node;
 }
 
-/* Small values are most: a word is copied without a call. */
 static inline void copy_value(const struct rn_map *m, void *to, const void *from)
 {
-    if (m->value_size == sizeof(uint64_t))
-        memcpy(to, from, sizeof(uint64_t));
-    else
-        memcpy(to, from, m->value_size);
+    copy_bytes(to, from, m->value_size);
 }
 
 /* A node that is in no table yet; its value was not taken. */
@@ -378,14 +374,10 @@ static int may_change(const struct change *c, const struct node *there)
 
 static void count_change(struct rn_map *m, const struct change *c)
 {
-    struct stripe *stripe = stripe_here(m);
-
     if (c->fresh == NULL)
-        add_seq(&stripe->deleted, 1);
+        add_seq(&stripe_here(m)->deleted, 1);
     else if (c->before == NULL)
-        add_seq(&stripe->stored, 1);
-    else
-        add_relaxed(&stripe->replaced, 1);
+        add_seq(&stripe_here(m)->stored, 1);
 }
 
 /* One try. -EBUSY: the segment must be rebuilt first; *sparse: it should be afterwards. */
@@ -678,12 +670,14 @@ static void reclaim_cleared(struct retired *retired)
 RN_API int rn_map_clear_untyped(struct rn_map *m)
 {
     struct directory *fresh = directory_new(), *old;
+    uint64_t replaced;
     size_t removed;
 
     if (fresh == NULL)
         return -ENOMEM;
-    old = table_clear(&m->table, fresh, &removed);
+    old = table_clear(&m->table, fresh, &removed, &replaced);
     add_seq(&stripe_here(m)->deleted, removed);
+    add_relaxed(&stripe_here(m)->replaced, replaced);
     if (m->config.drop != NULL)
         add_seq(&m->retiring, (int64_t)removed);
     old->retired.reclaim = reclaim_cleared;
@@ -734,6 +728,7 @@ RN_API void rn_map_stats_read_untyped(struct rn_map *m, rn_map_stats *out)
 
     *out = (rn_map_stats){.keys = count_keys(m),
                           .undropped = (uint64_t)load_seq(&m->undropped),
+                          .replaced = shape.replaced,
                           .segments = shape.segments,
                           .bytes = shape.bytes};
     for (int i = 0; i < STRIPES; i++) {

@@ -178,6 +178,8 @@ void place_put(struct place *place, struct node *node)
     if (place->node == NULL) {
         segment->used += load_relaxed(slot) == EMPTY;
         segment->live++;
+    } else {
+        count_up(&segment->replaced);
     }
     store_release(slot, (uintptr_t)node | (node->hash & SLOT_TAG_MASK)); /* E65: publishes node */
 }
@@ -279,10 +281,11 @@ static bool plan_fits(const struct table *table, const struct segment *old, cons
     return r->split ? (r->directory != NULL) == (old->depth == depth) : true;
 }
 
-static void copy_nodes(const struct segment *old, struct rebuild *r)
+static void copy_nodes(struct segment *old, struct rebuild *r)
 {
+    store_relaxed(&r->halves[0]->replaced, load_relaxed(&old->replaced));
     for (uint32_t i = 0; i < slots_of(old); i++) {
-        uintptr_t slot = load_relaxed(&((struct segment *)old)->slots[i]);
+        uintptr_t slot = load_relaxed(&old->slots[i]);
         if (slot == EMPTY || slot == TOMB)
             continue;
         uint64_t hash = slot_node(slot)->hash;
@@ -361,18 +364,21 @@ int table_rebuild(struct table *table, uint64_t hash)
 
 /* ---- the whole table ---- */
 
-struct directory *table_clear(struct table *table, struct directory *fresh, size_t *removed)
+struct directory *table_clear(struct table *table, struct directory *fresh, size_t *removed,
+                              uint64_t *replaced)
 {
     struct directory *old;
     struct segment *segment;
 
     *removed = 0;
+    *replaced = 0;
     spin_lock(&table->structure);
     old = load_relaxed(&table->directory);
     for (uint64_t at = 0; (segment = next_segment(old, &at)) != NULL;) {
         spin_lock(&segment->lock);
         segment->dead = true; /* writers wait for the new directory */
         *removed += segment->live;
+        *replaced += load_relaxed(&segment->replaced);
         spin_unlock(&segment->lock);
     }
     store_release(&table->directory, fresh); /* E66 */
@@ -406,8 +412,10 @@ struct table_shape table_shape(struct table *table)
     struct table_shape shape = {.bytes = directory_bytes(directory->depth)};
     struct segment *segment;
 
-    for (uint64_t at = 0; (segment = next_segment(directory, &at)) != NULL; shape.segments++)
+    for (uint64_t at = 0; (segment = next_segment(directory, &at)) != NULL; shape.segments++) {
         shape.bytes += segment_bytes(segment->bits);
+        shape.replaced += load_relaxed(&segment->replaced);
+    }
     read_exit(section);
     return shape;
 }

@@ -51,6 +51,7 @@ struct segment {
     uint16_t live;        /* nodes */
     uint16_t used;        /* slots that are not EMPTY */
     uint64_t prefix;      /* the smallest hash that belongs here */
+    atomic_u64 replaced;  /* nodes that took the place of another, also in the segments before */
     /* A node's address with the low bits of its hash, TOMB, or EMPTY. */
     __attribute__((aligned(SEGMENT_ALIGNMENT))) _Atomic(uintptr_t) slots[];
 };
@@ -73,6 +74,15 @@ struct map_key {
     uint64_t hash;
     size_t offset; /* of the key's bytes in a node */
 };
+
+/* A word, what most keys and values are, is copied without a call. */
+static inline void copy_bytes(void *to, const void *from, size_t size)
+{
+    if (likely(size == sizeof(uint64_t)))
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
 
 #define EMPTY ((uintptr_t)0)
 #define TOMB ((uintptr_t)&table_tomb) /* a node was here; it equals no key */
@@ -171,8 +181,12 @@ struct directory *directory_new(void);
 void directory_each(struct directory *directory, void (*fn)(struct node *node));
 void directory_free(struct directory *directory);
 
-/* Puts an empty directory in; the caller gets the old one, to retire it, and how much was in it. */
-struct directory *table_clear(struct table *table, struct directory *fresh, size_t *removed);
+/*
+ * Puts an empty directory in; the caller gets the old one, to retire it. *removed, *replaced: what
+ * was in it, and what its segments had counted.
+ */
+struct directory *table_clear(struct table *table, struct directory *fresh, size_t *removed,
+                              uint64_t *replaced);
 
 /*
  * The nodes of the first segment from the hash on, each with a reference more. Returns how many;
@@ -183,6 +197,7 @@ uint32_t table_snapshot(struct table *table, uint64_t from, struct node **out, u
 struct table_shape {
     size_t segments;
     size_t bytes; /* of segments and directory */
+    uint64_t replaced;
 };
 struct table_shape table_shape(struct table *table);
 

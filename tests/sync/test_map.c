@@ -203,7 +203,26 @@ TEST(it_grows_shrinks_and_clears)
     rn_map_stats_read(m, &stats);
     EXPECT(stats.segments < 100);
     EXPECT_EQ(stats.stored, 2 * MANY);
+    EXPECT_EQ(stats.replaced, 0);
     EXPECT_EQ(stats.deleted, 2 * MANY);
+    rn_map_free(m);
+}
+
+TEST(replaced_values_are_counted_also_over_growth_and_clear)
+{
+    number_map m = numbers();
+    rn_map_stats stats;
+
+    for (int turn = 0; turn < 3; turn++) {
+        for (int i = 0; i < 1000; i++)
+            EXPECT_EQ(rn_map_store(m, i * (turn + 1), i), 0);
+        rn_map_stats_read(m, &stats);
+        EXPECT_EQ(stats.stored + stats.replaced, (turn + 1) * 1000);
+    }
+    EXPECT_EQ(rn_map_clear(m), 0);
+    rn_map_stats_read(m, &stats);
+    EXPECT_EQ(stats.replaced, 3000 - stats.stored);
+    EXPECT(stats.replaced > 500);
     rn_map_free(m);
 }
 
