@@ -184,7 +184,7 @@ static int check_out(const struct rn_map *m, const void *out)
 
 static struct stripe *stripe_here(struct rn_map *m)
 {
-    return &m->stripes[slot_here()->index % STRIPES];
+    return &m->stripes[slot_index(slot_here()) % STRIPES];
 }
 
 static uint64_t count_keys(const struct rn_map *map)

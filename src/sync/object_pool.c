@@ -52,6 +52,7 @@ struct rn_object_pool {
     size_t object_size;
     bool poison;
     bool limited;
+    bool plain; /* neither: the short way through get and put */
     rn_object_pool_config config;
     rn_exhibit exhibit;
     _Atomic(struct cache *) caches[CACHES_MAX];
@@ -119,12 +120,18 @@ static void *show(struct rn_object_pool *pool, struct item *item)
     return object;
 }
 
-static void check_out(struct rn_object_pool *pool, struct item *item)
+__attribute__((noreturn, cold, noinline)) static void not_out(struct rn_object_pool *pool,
+                                                              struct item *item)
 {
-    CHECK(item->owner != ((uintptr_t)pool | 1), "object %p put back twice into pool %p",
-          object_of(item), (void *)pool);
-    CHECK(item->owner == (uintptr_t)pool, "object %p put back into pool %p, which it is not of",
-          object_of(item), (void *)pool);
+    if (item->owner == ((uintptr_t)pool | 1))
+        fatal("object %p put back twice into pool %p", object_of(item), (void *)pool);
+    fatal("object %p put back into pool %p, which it is not of", object_of(item), (void *)pool);
+}
+
+static inline void check_out(struct rn_object_pool *pool, struct item *item)
+{
+    if (unlikely(item->owner != (uintptr_t)pool))
+        not_out(pool, item);
 }
 
 /* An object that is out. */
@@ -184,7 +191,8 @@ static uint32_t peek(struct stack *stack)
 
 /* ---- caches ---- */
 
-static struct cache *cache_new(struct rn_object_pool *pool, uint32_t index)
+__attribute__((noinline)) static struct cache *cache_new(struct rn_object_pool *pool,
+                                                         uint32_t index)
 {
     struct cache *cache = aligned_alloc(CACHE_LINE,
                                         (sizeof *cache + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
@@ -198,7 +206,7 @@ static struct cache *cache_new(struct rn_object_pool *pool, uint32_t index)
 
 static inline struct cache *cache_here(struct rn_object_pool *pool)
 {
-    uint32_t index = slot_here()->index;
+    uint32_t index = slot_index(slot_here());
     struct cache *cache;
 
     if (unlikely(index >= CACHES_MAX))
@@ -321,7 +329,7 @@ RN_API size_t rn_object_pool_age_untyped(struct rn_object_pool *pool)
 }
 
 /* Looks at the clock. Under no lock. */
-static void age_in_time(struct rn_object_pool *pool)
+__attribute__((noinline)) static void age_in_time(struct rn_object_pool *pool)
 {
     rn_duration period = pool->config.ageing_period;
 
@@ -364,7 +372,7 @@ static struct item *steal(struct rn_object_pool *pool)
 {
     struct cache *here = cache_here(pool);
     struct stack loot[2] = {{NULL, 0}, {NULL, 0}};
-    uint32_t count = caches_count(), first = slot_here()->index;
+    uint32_t count = caches_count(), first = slot_index(slot_here());
     struct item *item = NULL, *other;
 
     for (uint32_t i = 0; item == NULL && i <= count; i++) {
@@ -385,7 +393,8 @@ static struct item *steal(struct rn_object_pool *pool)
     return item;
 }
 
-__attribute__((noinline)) static int get_slow(struct rn_object_pool *pool, void **object)
+/* The cache has none. */
+__attribute__((noinline)) static int get_elsewhere(struct rn_object_pool *pool, void **object)
 {
     struct item *item = steal(pool);
 
@@ -395,22 +404,47 @@ __attribute__((noinline)) static int get_slow(struct rn_object_pool *pool, void 
     return item != NULL ? 0 : make(pool, object);
 }
 
+static inline struct item *take_locked(struct cache *cache)
+{
+    struct item *item = pop(&cache->fresh);
+
+    if (unlikely(item == NULL))
+        item = pop(&cache->old);
+    count_up(&cache->gets);
+    return item;
+}
+
+__attribute__((noinline)) static int get_checked(struct rn_object_pool *pool, struct cache *cache,
+                                                 void **object)
+{
+    struct item *item;
+
+    enter(pool, cache);
+    item = take_locked(cache);
+    if (pool->limited && item != NULL)
+        left_locked(pool, cache, 1);
+    leave(pool, cache);
+    if (item == NULL)
+        return get_elsewhere(pool, object);
+    *object = show(pool, item);
+    return 0;
+}
+
 RN_API int rn_object_pool_get_untyped(struct rn_object_pool *pool, void **object)
 {
     struct cache *cache = cache_here(pool);
     struct item *item;
 
-    enter(pool, cache);
-    item = pop(&cache->fresh);
+    if (unlikely(!pool->plain || cache == &pool->shared))
+        return get_checked(pool, cache, object);
+    bias_enter(&cache->lock);
+    item = take_locked(cache);
+    bias_exit(&cache->lock);
     if (unlikely(item == NULL))
-        item = pop(&cache->old);
-    count_up(&cache->gets);
-    if (unlikely(pool->limited) && item != NULL)
-        left_locked(pool, cache, 1);
-    leave(pool, cache);
-    if (unlikely(item == NULL))
-        return get_slow(pool, object);
-    *object = show(pool, item);
+        return get_elsewhere(pool, object);
+    annotate_used(object_of(item), pool->object_size);
+    item->owner = (uintptr_t)pool;
+    *object = object_of(item);
     return 0;
 }
 
@@ -423,29 +457,55 @@ static void refuse(struct rn_object_pool *pool, struct item *item)
     add_relaxed(&pool->refused, 1);
 }
 
+/* Returns how many were put into this cache so far. */
+static inline uint64_t add_locked(struct cache *cache, struct item *item)
+{
+    uint64_t puts = load_relaxed(&cache->puts) + 1;
+
+    store_relaxed(&cache->puts, puts);
+    if (likely(item != NULL))
+        push(&cache->fresh, item);
+    return puts;
+}
+
+__attribute__((noinline)) static void put_checked(struct rn_object_pool *pool, struct cache *cache,
+                                                  struct item *item)
+{
+    uint64_t puts;
+    bool kept;
+
+    hide(pool, item);
+    enter(pool, cache);
+    kept = !pool->limited || allow_locked(pool, cache);
+    puts = add_locked(cache, kept ? item : NULL);
+    leave(pool, cache);
+    if (!kept)
+        refuse(pool, item);
+    if (puts % PUTS_BETWEEN_LOOKS == 0)
+        age_in_time(pool);
+}
+
 RN_API void rn_object_pool_put_untyped(struct rn_object_pool *pool, void *object)
 {
     struct item *item = item_of(object);
     struct cache *cache;
     uint64_t puts;
-    bool kept;
 
     if (unlikely(object == NULL))
         return;
     check_out(pool, item);
     if (pool->config.reset != NULL)
         pool->config.reset(pool->config.arg, object);
-    hide(pool, item);
     cache = cache_here(pool);
-    enter(pool, cache);
-    puts = load_relaxed(&cache->puts) + 1;
-    store_relaxed(&cache->puts, puts);
-    kept = likely(!pool->limited) || allow_locked(pool, cache);
-    if (likely(kept))
-        push(&cache->fresh, item);
-    leave(pool, cache);
-    if (unlikely(!kept))
-        refuse(pool, item);
+    if (unlikely(!pool->plain || cache == &pool->shared)) {
+        put_checked(pool, cache, item);
+        return;
+    }
+    item->owner = (uintptr_t)pool | 1;
+    annotate_idle(object, pool->object_size);
+    bias_enter(&cache->lock);
+    puts = add_locked(cache, item);
+    bias_exit(&cache->lock);
     if (unlikely(puts % PUTS_BETWEEN_LOOKS == 0))
         age_in_time(pool);
 }
@@ -514,6 +574,7 @@ static void set_up(struct rn_object_pool *pool, size_t object_size,
     *pool = (struct rn_object_pool){.object_size = object_size, .config = *config};
     pool->poison = config->poison || poison_always();
     pool->limited = config->bytes_max != 0;
+    pool->plain = !pool->poison && !pool->limited;
     if (pool->limited)
         store_relaxed(&pool->budget, (int64_t)(config->bytes_max / config->object_bytes));
     store_relaxed(&pool->aged_at, rn_clock_now(config->clock));

@@ -8,7 +8,7 @@
 
 __thread __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct slot *here_slot;
 
-struct slot slots[SLOTS_MAX + 1] = {[SLOTS_MAX] = {.index = SLOTS_MAX}};
+struct slot slots[SLOTS_MAX + 1];
 atomic_u32 slots_count;
 
 static struct spinlock lock; /* guards free_slots and the growing of slots_count */
@@ -47,7 +47,6 @@ static struct slot *find_free(void)
         free_slots = slot->next;
     } else if (count < SLOTS_MAX) {
         slot = &slots[count];
-        slot->index = count;
         store_release(&slots_count, count + 1); /* E63: the slot may be looked at */
     }
     spin_unlock(&lock);

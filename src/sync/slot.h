@@ -26,9 +26,8 @@ struct slot {
     /* Read sections: see sync/epoch.h. */
     cache_aligned atomic_u64 entered; /* the epoch on entry; 0: outside */
     atomic_u32 wanted;                /* 1: who leaves the section is to collect */
-    uint32_t index;
-    struct retired *batch; /* retired by this thread, and not yet given to reclaim */
     uint32_t batch_count;
+    struct retired *batch; /* retired by this thread, and not yet given to reclaim */
     size_t batch_bytes;
     struct slot *next; /* in the list of free ones; guarded by its lock */
 };
@@ -36,9 +35,14 @@ struct slot {
 extern struct slot slots[SLOTS_MAX + 1];
 extern atomic_u32 slots_count; /* slots that were ever used, the shared one not counted */
 
+static inline uint32_t slot_index(const struct slot *slot)
+{
+    return (uint32_t)(slot - slots);
+}
+
 static inline bool slot_is_shared(const struct slot *slot)
 {
-    return unlikely(slot->index == SLOTS_MAX);
+    return unlikely(slot == &slots[SLOTS_MAX]);
 }
 
 /* Gives the thread a slot. */
