@@ -28,7 +28,7 @@ extern atomic_u8 asym_fenced;
 
 void fence_full(void);
 void fence_heavy(void); /* given by os/ */
-/* Settles for good what fences are, without the runtime: for objects made before it. Given by os/. */
+/* Settles for good what fences are, for objects made before the runtime starts. Given by os/. */
 void fence_settle(void);
 
 static inline void fence_light(void)

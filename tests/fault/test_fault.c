@@ -256,6 +256,82 @@ TEST(pools_survive)
     fail_each(pool);
 }
 
+/* ---- maps and object pools ---- */
+
+static int double_it(void *arg, const int *old, int *value)
+{
+    (void)arg;
+    *value = 2 * *old;
+    return RN_MAP_STORE;
+}
+
+static atomic_int values; /* in the map, or held */
+
+static void count_drop(void *arg, void *value)
+{
+    (void)arg, (void)value;
+    atomic_fetch_sub(&values, 1);
+}
+
+/* A value that was not taken is not counted. */
+static int count_value(int err)
+{
+    atomic_fetch_add(&values, err >= 0);
+    return err < 0 ? err : 0;
+}
+
+static int map(void)
+{
+    rn_map(int, int) m;
+    const int *held;
+    int err = rn_map_new(&m, &(rn_map_config){.drop = count_drop});
+
+    atomic_store(&values, 0);
+    for (int i = 0; i < 150 && err == 0; i++)
+        err = count_value(rn_map_store(m, i, i));
+    if (err == 0)
+        err = count_value(rn_map_acquire_or_store(m, 1000, 1, &held));
+    if (err == 0)
+        rn_map_release(m, held);
+    if (err == 0)
+        err = count_value(rn_map_compare_and_swap(m, 5, 5, 6));
+    if (err == 0)
+        err = rn_map_compute(m, 5, double_it, NULL);
+    atomic_fetch_add(&values, err == RN_MAP_STORE);
+    for (int i = 0; i < 140 && err >= 0; i++)
+        err = rn_map_delete(m, i); /* shrinking may fail: nobody is told */
+    if (err >= 0)
+        err = rn_map_clear(m);
+    rn_map_free(m);
+    EXPECT_EQ(atomic_load(&values), 0);
+    return err;
+}
+
+TEST(maps_survive)
+{
+    fail_each(map);
+}
+
+static int object_pool(void)
+{
+    rn_object_pool(int) pool;
+    int *objects[20], n = 0, err = rn_object_pool_new(&pool, NULL);
+
+    while (err == 0 && n < 20) {
+        err = rn_object_pool_get(pool, &objects[n]);
+        n += err == 0;
+    }
+    while (n > 0)
+        rn_object_pool_put(pool, objects[--n]);
+    rn_object_pool_free(pool);
+    return err;
+}
+
+TEST(object_pools_survive)
+{
+    fail_each(object_pool);
+}
+
 /* ---- descriptors, processes, signals ---- */
 
 static int processes(void)

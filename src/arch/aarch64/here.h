@@ -1,5 +1,6 @@
 /*
- * The running worker, and this thread's slot, read anew each time; the reason is told in the x86-64 twin of this file.
+ * The running worker, and this thread's slot (sync/slot.h), read anew each time; the reason is
+ * told in the x86-64 twin of this file.
  */
 #ifndef RN_ARCH_HERE_H
 #define RN_ARCH_HERE_H
