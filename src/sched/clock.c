@@ -1,7 +1,7 @@
 /*
  * The clock that everything above reads, and arithmetic that saturates.
  *
- * It is the monotonic clock or, on demand, a virtual one: a number that the worker in the poller
+ * It is the monotonic clock or, on demand, a virtual one: a number that an idle worker
  * moves on when nothing can run (clock_jump). What guards the runtime itself (spinning, the
  * monitor, waiting for killed processes) asks the system, whatever the clock.
  */

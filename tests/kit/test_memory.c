@@ -401,6 +401,8 @@ static void use_fans(void)
 TEST_FIBER(fans_out_of_memory)
 {
     fail_each(use_fans);
+}
+
 static rn_subscription *subscribe_somehow(rn_pubsub *ps, const char *pattern,
                                           const rn_subscription_config *config)
 {
