@@ -294,7 +294,8 @@ TEST_VIRTUAL(the_semaphore_lets_so_many_in_and_a_deadline_ends_the_wait)
 
     for (int i = 0; i < 6; i++)
         EXPECT_EQ(rn_go_copy(execute, &(struct caller){p, NULL, 1, &finished}), 0);
-    rn_yield();
+    while (rn_semaphore_waiters(parts.semaphore) < 4)
+        rn_yield();
     EXPECT_EQ(rn_policy_execute(ctx, p, serve, &s), -ETIMEDOUT);
     EXPECT_EQ(s.called, 0);
     EXPECT_EQ(rn_sleep(NULL, RN_MINUTE), 0);
