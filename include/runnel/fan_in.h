@@ -71,6 +71,7 @@ typedef struct rn_fan_in_config {
  *          -ENOMEM   out of memory or stacks
  *          On every error *out is NULL, which rn_fan_in_free takes. What was received by then went
  *          to .drop.
+ * See      rn_fan_in_chan, examples/fan_in_generic.c
  */
 #define rn_fan_in_new(out, channels, ...)                                                          \
     __extension__({                                                                                \

@@ -83,6 +83,7 @@ typedef struct rn_fan_out_config {
  *                    policy, or .key with a policy (see rn_error_detail)
  *          -ENOMEM   out of memory or stacks
  *          On every error *out is NULL, which rn_fan_out_free takes, and nothing was received.
+ * See      rn_fan_out_chan, examples/fan_out_in.c
  */
 #define rn_fan_out_new(out, in, n, ...)                                                            \
     __extension__({                                                                                \

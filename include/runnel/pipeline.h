@@ -184,6 +184,7 @@ RN_API rn_pipeline *rn_pipeline_new(rn_ctx *ctx, const rn_pipeline_config *confi
  * Returns  0         started (also when it was before)
  *          -EINVAL   something is wrong with a stage: rn_error_detail says what
  *          -ENOMEM   out of memory or stacks, then or while building
+ * See      rn_stream_to_chan, examples/pipeline_cancel.c
  */
 RN_API int rn_pipeline_start(rn_pipeline *p);
 
@@ -200,6 +201,7 @@ RN_API int rn_pipeline_start(rn_pipeline *p);
  *          -ETIMEDOUT   its deadline passed before the end
  *          -EDEADLK     called from one of the pipeline's functions
  *          otherwise    the first code of a stage's function, or the cause of rn_pipeline_cancel
+ * See      rn_pipeline_start, examples/pipeline.c
  */
 RN_API int rn_pipeline_run(rn_pipeline *p);
 
@@ -314,8 +316,8 @@ RN_API int rn_emit_untyped(struct rn_emitter *out, void *value);
  * rn_stream_from_array, rn_stream_from_array_untyped - the n elements of an array.
  *
  * rn_stream_from_array(T, p, array, n, options...). The array is not copied: it must stay as it is
- * until the pipeline has ended. With .drop the elements are the pipeline's from this call on, those
- * that are never sent included.
+ * until the pipeline has ended. With .drop the elements are the pipeline's from this call on; those
+ * that are never sent are dropped where they lie.
  *
  * Caller   who builds the pipeline.
  * Returns  the stream; NULL when there was no memory.
@@ -430,8 +432,9 @@ RN_API struct rn_stream *rn_stream_flat_map_untyped(struct rn_stream *stream, si
  *
  * rn_stream_batch(B, stream, n, timeout, options...), where B is an rn_batch(T) (by a typedef, as
  * each rn_batch(T) written out is a type of its own). A batch is given on when it has n items, when
- * timeout nanoseconds have passed since its first item came, or at the end of the stream; never an
- * empty one. RN_FOREVER: no timeout. With one the stage has a fiber of its own.
+ * timeout nanoseconds of the runtime's clock have passed since its first item came, or at the end
+ * of the stream; never an empty one. RN_FOREVER: no timeout. With one the stage has a fiber of its
+ * own.
  *
  * Caller   who builds the pipeline.
  * Returns  the stream of B; NULL when there was no memory.

@@ -3,8 +3,8 @@
  * parts and their invariants are in pipeline_parts.h.
  *
  * live counts the fibers, and start itself while it is at work, so that a wait at that moment waits
- * for both. first is the error that counts; interrupted says that a stage ended early although there
- * is none, because the context did.
+ * for both. first is the error that counts; interrupted says that a stage ended early although
+ * there is none, because the context did.
  *
  * Compiled with the public headers only.
  */

@@ -14,8 +14,9 @@
  * it is refused, kept, or sent to another edge.
  *
  * Invariants:
- *   - An element has one owner: a fiber's stack or scratch, a channel, or the function it was given.
- *     Whoever gives one to an inlet, by take, does not own it any more, whatever take returns.
+ *   - An element has one owner: a fiber's stack or scratch, a channel, or the function that it was
+ *     given. Whoever gives one to an inlet, by take, does not own it any more, whatever take
+ *     returns.
  *   - Codes travel up the calls: 0, RN_ECLOSED ("enough"), or why the pipeline ends. After a lane
  *     has returned one it takes nothing more.
  *   - A segment's end is its last fiber's: it closes and drains the edge in front, and ends the

@@ -2,8 +2,8 @@
  * Pipelines at random: any graph of stages, with any buffers and concurrency, stopped anywhere.
  *
  * A graph is drawn from a seed, and with it what must come out, by plain loops over arrays. Left
- * alone, each end gets just that, in order where everything before it keeps the order. Stopped by an
- * error, "enough", a cancel, a free or a receiver, on a fiber or on a plain thread, no end gets
+ * alone, each end gets just that, in order where everything before it keeps the order. Stopped by
+ * an error, "enough", a cancel, a free or a receiver, on a fiber or on a plain thread, no end gets
  * anything else. In both cases every token that went in came out once or was dropped once, and no
  * fiber is left. A failure says its seed: PIPELINE_SEED=n runs that one alone.
  *
