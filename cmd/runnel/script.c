@@ -22,8 +22,8 @@ enum { NESTING_MAX = 64 };
 /*
  * Where the reader stands: what encloses the next character, innermost last. '\0': the script
  * itself; '\'' and '"': quotes; '(': a command substitution or subshell; '$': its ( comes next;
- * '`': one in backquotes; '{': ${...} within double quotes; '#': a comment; '+': each ( of $((...)),
- * and those within.
+ * '`': one in backquotes; '{': ${...} within double quotes; '#': a comment; '+': each ( of
+ * $((...)), and those within.
  */
 struct reader {
     char inside[NESTING_MAX];

@@ -521,7 +521,9 @@ rn_duration rn_keyed_limiter_delay(rn_keyed_limiter *k, const void *key, size_t 
 
 /* ---- waiting ---- */
 
-/* As a duration, since ctx's deadline is on the runtime's clock and the limiter may be on another. */
+/*
+ * As a duration: the deadline is on the runtime's clock, and the limiter may be on another.
+ */
 static rn_duration patience_of(rn_ctx *ctx)
 {
     rn_time deadline, now;

@@ -418,7 +418,9 @@ void rn_limiter_cancel(rn_limiter *l, rn_reservation *r)
 
 /* ---- waiting ---- */
 
-/* As a duration, since ctx's deadline is on the runtime's clock and the limiter may be on another. */
+/*
+ * As a duration: the deadline is on the runtime's clock, and the limiter may be on another.
+ */
 static rn_duration patience_of(rn_ctx *ctx)
 {
     rn_time deadline, now;

@@ -9,14 +9,15 @@
  * What goes beyond is done under lock. A unit that pays a debt leaves the word unseen by others and
  * is put in the pool, from which the queue is served:
  *
- *   - owed = n of all who are queued + absorbing. It equals pool + what state is below 0, once every
- *     call that has changed state has also been here (settled).
+ *   - owed = n of all who are queued + absorbing. It equals pool + what state is below 0, once
+ *     every call that has changed state has also been here (settled).
  *   - Before that, pool lacks what is still on its way, and may be negative.
  *   - absorbing: units that are to vanish because the size was lowered. They go before all others.
  *   - size + absorbing units exist. state + owed of them are not out, less what is owed to acquires
  *     on their way here: so state + owed > size + absorbing proves that too much was released.
  *   - entered counts the calls that took the lock, left those of them that touch the semaphore no
- *     more. A release that owes the pool something keeps it below 0. So free knows whom to wait for.
+ *     more. A release that owes the pool something keeps it below 0. So free knows whom to wait
+ *     for.
  *
  * Each waiter has a wait group of 1 on its own stack, because its memory may go as soon as the wait
  * has returned. A condition would have every woken waiter lock the mutex once more.
