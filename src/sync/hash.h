@@ -45,14 +45,14 @@ static inline uint64_t hash_bytes(const struct hash_key *key, const void *from, 
 {
     const unsigned char *bytes = from;
     uint64_t hash = key->words[0] ^ size, a, b;
-    size_t left = size;
+    size_t left = size, step;
 
-    for (; left > 8; left = left > 16 ? left - 16 : 0) {
-        size_t second = left >= 16 ? 8 : left - 8;
+    for (; left > 8; left -= step) {
+        step = left < 16 ? left : 16;
         memcpy(&a, bytes, 8);
-        b = hash_tail(bytes + 8, second);
+        b = hash_tail(bytes + 8, step - 8);
         hash = hash_fold(a ^ key->words[1], b ^ hash) ^ key->words[2];
-        bytes += 16;
+        bytes += step;
     }
     hash = hash_fold(hash_tail(bytes, left) ^ hash, key->words[3]);
     return hash_fold(hash ^ key->words[1], key->words[2]);
