@@ -85,13 +85,15 @@ typedef struct rn_process_status {
 /*
  * rn_process_start - start a program.
  *
+ * A script that has no #! line is run by /bin/sh, as execvp(3) does.
+ *
  * Caller   any thread or fiber; never a signal handler.
  * Blocks   the worker, until the kernel has executed the program (some 0.3 ms); others take over
  *          what waits for this worker.
  * Returns  0          *out is the running program
  *          -ENOENT    the program, its interpreter or dir does not exist
  *          -EACCES    the program may not be executed, or dir not entered
- *          -ENOEXEC   the file is not a program (a script needs its #! line)
+ *          -ENOEXEC   the file is neither a program nor a text
  *          -ENOTDIR   part of a path, or dir, is not a directory
  *          -E2BIG     arguments and environment are too long
  *          -EMFILE    this process has too many descriptors open; -ENFILE: the system has

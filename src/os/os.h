@@ -193,8 +193,15 @@ struct os_exit {
 
 /* The number of this process. */
 int os_process_id(void);
-/* Executes a program; blocks until that is done. The process id, or a negative code. */
+/*
+ * Executes a program; blocks until that is done. The process id, or a negative code. As by execvp,
+ * a text that the kernel does not know how to execute is run by /bin/sh.
+ */
 int os_spawn(const struct os_spawn *spawn);
+/* Where the file is that os_spawn would execute, seen from dir; false when there is none. */
+bool os_program_find(const char *program, const char *dir, char *path, size_t room);
+/* How a file begins: so many bytes, or a negative code. Where it is, os_program_find said. */
+int64_t os_program_head(const char *path, const char *dir, char *head, size_t room);
 /* Whether a program could start in dir: 0, or what chdir would say. */
 int os_dir_check(const char *dir);
 /* A descriptor that is readable once the process has ended. -ENOSYS: the kernel has none. */

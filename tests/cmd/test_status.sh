@@ -37,6 +37,17 @@ matches_not "no job follows one that cannot be executed" "$err" 'job 2'
 mkdir folder
 run "$RUNNEL" -j1 ./folder ::: a
 is "a folder cannot be executed" "$status" 126
+printf 'echo "$0 $1"\n' >no-first-line
+chmod +x no-first-line
+run "$RUNNEL" -j1 ./no-first-line ::: 'a  b'
+is "a script without #! is run by sh" "$status $out $err" "0 ./no-first-line a  b "
+PATH=$folder:$PATH run "$RUNNEL" -j1 no-first-line ::: a
+is "the same from PATH" "$status $out" "0 $folder/no-first-line a"
+printf '\177ELF\0\n' >no-program
+chmod +x no-program
+run "$RUNNEL" -j1 ./no-program ::: a
+is "neither program nor text" "$status" 126
+matches "neither program nor text" "$err" 'cannot run "./no-program": Exec format error$'
 printf '#!/no/such/shell\n' >script
 chmod +x script
 run "$RUNNEL" -j1 ./script ::: a

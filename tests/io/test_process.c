@@ -328,12 +328,69 @@ TEST_FIBER(a_program_that_does_not_exist_is_enoent)
 }
 
 /* A file with this content and mode, to be unlinked. */
-static void make_file(char *path, const char *text, mode_t mode)
+static void make_bytes(char *path, const char *bytes, size_t size, mode_t mode)
 {
     int fd = mkostemp(path, O_CLOEXEC);
-    EXPECT_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    EXPECT_EQ(write(fd, bytes, size), (ssize_t)size);
     EXPECT_EQ(fchmod(fd, mode), 0);
     close(fd);
+}
+
+static void make_file(char *path, const char *text, mode_t mode)
+{
+    make_bytes(path, text, strlen(text), mode);
+}
+
+static void expect_output(const rn_process_options *opt, const char *wanted)
+{
+    char *text;
+    EXPECT_EQ(rn_process_output(NULL, opt, 0, &text, NULL, NULL), 0);
+    EXPECT_STR(text, wanted);
+    free(text);
+}
+
+TEST_FIBER(a_script_without_a_first_line_is_run_by_the_shell)
+{
+    char path[] = "/tmp/runnel-test-XXXXXX", relative[] = "/tmp/runnel-test-XXXXXX";
+    const char *name = path + strlen("/tmp/");
+    char wanted[64], *old = strdup(getenv("PATH"));
+
+    make_file(path, "echo \"$0: $1, $2\"\n", 0755);
+    make_file(relative, "", 0755);
+    snprintf(wanted, sizeof wanted, "%s: a  b, \n", path);
+    expect_output(&(rn_process_options){.argv = (char *[]){path, "a  b", NULL}}, wanted);
+    EXPECT_EQ(setenv("PATH", "/no/such/dir:/tmp", 1), 0);
+    expect_output(&(rn_process_options){.argv = (char *[]){"x", "a  b", NULL}, .program = name},
+                  wanted);
+    snprintf(wanted, sizeof wanted, "./%s: , \n", name);
+    EXPECT_EQ(setenv("PATH", ":/usr/bin", 1), 0); /* the empty place is the current directory */
+    expect_output(&(rn_process_options){.argv = (char *[]){(char *)name, NULL}, .dir = "/tmp"},
+                  wanted);
+    EXPECT_EQ(setenv("PATH", old, 1), 0);
+    EXPECT_EQ(run_to_the_end(&(rn_process_options){.argv = (char *[]){relative, NULL}}).code, 0);
+    free(old);
+    unlink(path);
+    unlink(relative);
+    expect_no_children();
+}
+
+TEST_FIBER(a_script_is_never_taken_for_an_option)
+{
+    char dir[] = "/tmp/runnel-test-XXXXXX", path[64];
+    EXPECT(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/-e", dir);
+    EXPECT_EQ(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/-e/XXXXXX", dir);
+    make_file(path, "echo \"$0\"\n", 0755);
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "./%s\n", path + strlen(dir) + 1);
+    expect_output(
+        &(rn_process_options){.argv = (char *[]){path + strlen(dir) + 1, NULL}, .dir = dir},
+        wanted);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/-e", dir);
+    rmdir(path);
+    rmdir(dir);
 }
 
 TEST_FIBER(files_that_are_no_programs_are_refused)
@@ -342,7 +399,7 @@ TEST_FIBER(files_that_are_no_programs_are_refused)
     char lost[] = "/tmp/runnel-test-XXXXXX";
 
     make_file(plain, "#!/bin/sh\n", 0644);
-    make_file(odd, "neither script nor program\n", 0755);
+    make_bytes(odd, "\177ELF\0 of no machine\n", 21, 0755);
     make_file(lost, "#!/no/such/interpreter\n", 0755);
     EXPECT_EQ(start_error(&(rn_process_options){.argv = (char *[]){plain, NULL}, PIPES}), -EACCES);
     expect_detail(plain);

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -31,6 +32,8 @@
 #define NS_PER_US 1000ll
 /* of /proc/n/stat, as far as the group: pid, name (64), state, parent, group */
 #define STAT_BYTES_MAX 512
+#define HEAD_BYTES 256 /* of a file: where a NUL shows that it is no text */
+#define SHELL "/bin/sh"
 
 /* ---- starting ---- */
 
@@ -111,8 +114,51 @@ int os_process_id(void)
     return getpid();
 }
 
+/* The words that have the shell run a script with these arguments; freed by the caller. */
+static char **shell_argv(char *script, char *const *argv)
+{
+    size_t count = 1;
+
+    while (argv[count] != NULL)
+        count++;
+    char **result = malloc((count + 2) * sizeof *result);
+    if (result == NULL)
+        return NULL;
+    result[0] = SHELL;
+    result[1] = script;
+    memcpy(result + 2, argv + 1, count * sizeof *result); /* with the end */
+    return result;
+}
+
+/*
+ * Runs a text by the shell, as execvp(3) does; posix_spawnp(3) leaves that to us. What has a NUL in
+ * its first line is no text (POSIX, sh): the shell would only misread it.
+ */
+static int spawn_script(const struct os_spawn *spawn, pid_t *pid,
+                        const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *attributes, char *const *env)
+{
+    char head[HEAD_BYTES], path[PATH_MAX + 2] = "./"; /* so that it never looks like an option */
+
+    if (!os_program_find(spawn->program, spawn->dir, path + 2, sizeof path - 2))
+        return -ENOEXEC;
+    int64_t size = os_program_head(path + 2, spawn->dir, head, sizeof head);
+    if (size < 0)
+        return (int)size;
+    const char *line_end = memchr(head, '\n', (size_t)size);
+    if (memchr(head, 0, line_end != NULL ? (size_t)(line_end - head) : (size_t)size) != NULL)
+        return -ENOEXEC;
+    char **argv = shell_argv(path[2] == '-' ? path : path + 2, spawn->argv);
+    if (argv == NULL)
+        return -ENOMEM;
+    int err = -posix_spawn(pid, SHELL, actions, attributes, argv, env);
+    free(argv);
+    return err;
+}
+
 int os_spawn(const struct os_spawn *spawn)
 {
+    char *const *env = spawn->env != NULL ? spawn->env : environ;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     struct stdio io;
@@ -127,8 +173,9 @@ int os_spawn(const struct os_spawn *spawn)
         goto free_actions;
     if ((err = make_actions(&actions, &io, spawn->dir)) == 0 &&
         (err = make_attributes(&attributes, spawn->own_group)) == 0)
-        err = -posix_spawnp(&pid, spawn->program, &actions, &attributes, spawn->argv,
-                            spawn->env != NULL ? spawn->env : environ);
+        err = -posix_spawnp(&pid, spawn->program, &actions, &attributes, spawn->argv, env);
+    if (err == -ENOEXEC)
+        err = spawn_script(spawn, &pid, &actions, &attributes, env);
     posix_spawnattr_destroy(&attributes);
 free_actions:
     posix_spawn_file_actions_destroy(&actions);
