@@ -30,9 +30,13 @@
 #include <runnel/mutex.h>
 #include <runnel/process.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define KILL_AFTER_DEFAULT (5 * RN_SECOND)
+#define PROGRAM_BYTES_MAX 4096 /* of a path, as the kernel takes it */
+#define HEAD_BYTES_MAX 256     /* so much of a script's first line does the kernel read */
 #define LOOK_NS_MIN (500 * RN_MICROSECOND) /* between two looks, where nothing wakes us; doubles */
 #define LOOK_NS_MAX (50 * RN_MILLISECOND)
 #define GROUP_DIES_NS_MAX RN_SECOND /* how long a group may take to go after SIGKILL */
@@ -208,6 +212,39 @@ static const char *program_of(const rn_process_options *opt)
     return opt->program != NULL ? opt->program : opt->argv[0];
 }
 
+/* What a script's first line names, after the #!, up to a blank; "" when there is no such line. */
+static void read_interpreter(char *to, size_t room, const char *path, const char *dir)
+{
+    char head[HEAD_BYTES_MAX + 1];
+    int64_t size = os_program_head(path, dir, head, HEAD_BYTES_MAX);
+    size_t blanks, length;
+
+    to[0] = 0;
+    if (size < 2 || memcmp(head, "#!", 2) != 0)
+        return;
+    head[size] = 0;
+    blanks = strspn(head + 2, " \t");
+    length = strcspn(head + 2 + blanks, " \t\n");
+    snprintf(to, room, "%.*s", (int)length, head + 2 + blanks);
+}
+
+/* The kernel says the same whether the program or its interpreter does not exist. */
+static void explain_absence(const rn_process_options *opt)
+{
+    char path[PROGRAM_BYTES_MAX], interpreter[HEAD_BYTES_MAX];
+    const char *program = program_of(opt);
+
+    if (!os_program_find(program, opt->dir, path, sizeof path)) {
+        error_detail_set("cannot start %s: not found", program);
+        return;
+    }
+    read_interpreter(interpreter, sizeof interpreter, path, opt->dir);
+    if (interpreter[0] != 0)
+        error_detail_set("cannot start %s: its interpreter %s is not found", program, interpreter);
+    else
+        error_detail_set("cannot start %s: what it needs to be loaded is not found", program);
+}
+
 static int explain(const rn_process_options *opt, int err)
 {
     const char *program = program_of(opt);
@@ -215,7 +252,7 @@ static int explain(const rn_process_options *opt, int err)
     if (opt->dir != NULL && os_dir_check(opt->dir) == err)
         error_detail_set("cannot start %s in %s: %s", program, opt->dir, rn_strerror(err));
     else if (err == -ENOENT)
-        error_detail_set("%s: not found, or its interpreter is not", program);
+        explain_absence(opt);
     else
         error_detail_set("cannot start %s: %s", program, rn_strerror(err));
     return err;

@@ -405,7 +405,7 @@ TEST_FIBER(files_that_are_no_programs_are_refused)
     expect_detail(plain);
     EXPECT_EQ(start_error(&(rn_process_options){.argv = (char *[]){odd, NULL}, PIPES}), -ENOEXEC);
     EXPECT_EQ(start_error(&(rn_process_options){.argv = (char *[]){lost, NULL}, PIPES}), -ENOENT);
-    expect_detail("interpreter");
+    expect_detail("its interpreter /no/such/interpreter is not found");
     unlink(plain);
     unlink(odd);
     unlink(lost);
