@@ -22,9 +22,9 @@
  *    no fiber is left; it stays so, although more may be started. Without memory for it the group
  *    is cancelled with -ENOMEM, which ends that wait too.
  *
- * At once  go, try_go, defer, cancel, ctx and done, from any number of fibers and threads, also
- *          from the group's own; set_limit only while none of the group's fibers runs and nobody
- *          starts one; wait once, by one.
+ * At once  go, try_go, defer, cancel, ctx and rn_on_group, from any number of fibers and threads,
+ *          also from the group's own; set_limit only while none of the group's fibers runs and
+ *          nobody starts one; wait once, by one.
  */
 #ifndef RUNNEL_GROUP_H
 #define RUNNEL_GROUP_H

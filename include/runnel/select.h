@@ -105,10 +105,11 @@ typedef struct rn_case {
 /*
  * rn_on_group - a case that fires when every fiber of a group has ended.
  *
- * The group must still be waited for.
+ * The group must still be waited for. For NULL, the group for which there was no memory, it fires at
+ * once: none of its fibers runs, and its wait says -ENOMEM.
  */
-#define rn_on_group(g) ((rn_case){.kind = RN_CASE_DONE, .ctx = rn_group_done((g))})
-RN_API rn_ctx *rn_group_done(rn_group *g);
+#define rn_on_group(g) rn_group_case((g))
+RN_API rn_case rn_group_case(rn_group *g);
 
 /*
  * rn_default - a case that is taken when no other is ready: the select does not wait.

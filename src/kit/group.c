@@ -315,13 +315,13 @@ static int make_done_locked(rn_group *g)
     return 0;
 }
 
-rn_ctx *rn_group_done(rn_group *g)
+rn_case rn_group_case(rn_group *g)
 {
     int err = 0;
     rn_ctx *done;
 
     if (g == NULL)
-        return NULL;
+        return rn_on_timeout(0);
     rn_mutex_lock(&g->lock);
     if (g->done == NULL)
         err = make_done_locked(g);
@@ -329,7 +329,7 @@ rn_ctx *rn_group_done(rn_group *g)
     rn_mutex_unlock(&g->lock);
     if (err != 0)
         rn_group_cancel(g, err); /* so that whoever waits for done learns of it */
-    return done;
+    return rn_on_done(done);
 }
 
 static void run_deferred(rn_group *g)

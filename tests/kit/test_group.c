@@ -508,7 +508,7 @@ TEST_FIBER(an_unused_end_does_no_harm)
     rn_group *g = rn_group_new(NULL);
     atomic_int n = 0;
 
-    EXPECT(rn_group_done(g) != NULL);
+    EXPECT(rn_on_group(g).ctx != NULL);
     EXPECT_EQ(rn_group_go(g, count, &n), 0);
     EXPECT_EQ(rn_group_wait(g), 0);
 }
@@ -531,7 +531,8 @@ TEST(null_is_a_group_without_memory)
     EXPECT_EQ(rn_group_defer(NULL, NULL, NULL), -ENOMEM);
     EXPECT_EQ(rn_group_wait(NULL), -ENOMEM);
     EXPECT(rn_group_ctx(NULL) == NULL);
-    EXPECT(rn_group_done(NULL) == NULL);
+    EXPECT_EQ(rn_select(NULL, rn_on_group(NULL)), 0);
+    EXPECT_EQ(rn_select(NULL, rn_on_timeout(RN_HOUR), rn_on_group(NULL), rn_default), 1);
     rn_group_cancel(NULL, 0);
 }
 
