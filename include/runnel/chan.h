@@ -119,7 +119,9 @@ RN_API int rn_chan_send(rn_ctx *ctx, struct rn_chan *ch, const void *value);
  *          RN_ECLOSED   closed, and every value was received
  *          -ECANCELED   ctx was cancelled
  *          -ETIMEDOUT   ctx's deadline passed
- *          On every error *value is untouched.
+ *          -ENOMEM      value is NULL, elements have more than 256 bytes, and there is no room for
+ *                       one
+ *          On every error no value was taken and *value is untouched.
  * Cost     no allocation; one lock.
  */
 #define rn_recv(ctx, ch, value) rn_chan_recv((ctx), rn_chan_untyped(ch), RN_ELEMENT_PTR(ch, value))
@@ -143,12 +145,13 @@ RN_API int rn_chan_try_send(struct rn_chan *ch, const void *value);
 /*
  * rn_try_recv, rn_chan_try_recv - receive if that needs no waiting.
  *
- * Never misses a value or a close that happened before the call.
+ * Never misses a value or a close that happened before the call. value may be NULL, as in rn_recv.
  *
  * Caller   any thread or fiber; never a signal handler.
  * Returns  0            received
  *          -EAGAIN      it would wait (also on a NULL channel)
  *          RN_ECLOSED   closed, and every value was received
+ *          -ENOMEM      as rn_recv
  */
 #define rn_try_recv(ch, value) rn_chan_try_recv(rn_chan_untyped(ch), RN_ELEMENT_PTR(ch, value))
 RN_API int rn_chan_try_recv(struct rn_chan *ch, void *value);
@@ -171,11 +174,13 @@ RN_API ptrdiff_t rn_chan_send_n(rn_ctx *ctx, struct rn_chan *ch, const void *val
 /*
  * rn_recv_n, rn_chan_recv_n - receive between 1 and n values into an array.
  *
- * Waits for the first value only, then takes what is there.
+ * Waits for the first value only, then takes what is there. With NULL for the array they are thrown
+ * away one by one, and the drop callback gets them.
  *
  * Caller   any thread or fiber; never a signal handler.
  * Blocks   until there is one value, the channel is closed and empty, or ctx ends.
- * Returns  how many were received (1..n; 0 only for n = 0), or RN_ECLOSED, -ECANCELED, -ETIMEDOUT.
+ * Returns  how many were received (1..n; 0 only for n = 0), or as rn_recv RN_ECLOSED, -ECANCELED,
+ *          -ETIMEDOUT or -ENOMEM.
  */
 #define rn_recv_n(ctx, ch, array, n)                                                               \
     rn_chan_recv_n((ctx), rn_chan_untyped(ch), RN_ELEMENT_PTR(ch, array), (n))

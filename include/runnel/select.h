@@ -124,6 +124,8 @@ RN_API rn_case rn_group_case(rn_group *g);
  * Returns  0..n-1       the index of the case that fired
  *          -ECANCELED   ctx was cancelled, and no case fired
  *          -ETIMEDOUT   ctx's deadline passed, and no case fired
+ *          -ENOMEM      out of memory, of which it needs some for more than 16 cases, for
+ *                       descriptors, and for a receive into NULL
  */
 #define rn_select(ctx, ...)                                                                        \
     rn_select_n((ctx), (rn_case[]){__VA_ARGS__},                                                   \
@@ -138,8 +140,7 @@ RN_API rn_case rn_group_case(rn_group *g);
  * Blocks   as rn_select.
  * Returns  as rn_select, and
  *          -EINVAL      an unknown kind or flag, or more than one default
- *          -ENOMEM      more than 16 cases and no memory for their waiters
- * Cost     no allocation up to 16 cases.
+ * Cost     no allocation up to 16 cases of which none is a descriptor's or a receive into NULL.
  */
 RN_API int rn_select_n(rn_ctx *ctx, rn_case *cases, size_t n, unsigned flags);
 

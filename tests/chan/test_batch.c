@@ -52,6 +52,31 @@ TEST_FIBER(batches_go_round_the_end_of_the_buffer)
     rn_chan_release(ch);
 }
 
+static atomic_int dropped, dropped_sum;
+
+static void count_drop(void *element)
+{
+    atomic_fetch_add(&dropped, 1);
+    atomic_fetch_add(&dropped_sum, *(int *)element);
+}
+
+TEST_FIBER(recv_n_into_null_throws_away_what_is_there)
+{
+    int_chan ch = rn_chan_make_with(int, &(rn_chan_options){.capacity = 8, .drop = count_drop});
+    int in[] = {1, 2, 3, 4, 5};
+
+    EXPECT_EQ(rn_send_n(NULL, ch, in, 5), 5);
+    EXPECT_EQ(rn_chan_recv_n(NULL, rn_chan_untyped(ch), NULL, 3), 3);
+    EXPECT_EQ(atomic_load(&dropped), 3);
+    EXPECT_EQ(atomic_load(&dropped_sum), 6);
+    EXPECT_EQ(rn_chan_recv_n(NULL, rn_chan_untyped(ch), NULL, SIZE_MAX), 2);
+    EXPECT_EQ(atomic_load(&dropped), 5);
+    EXPECT_EQ(rn_close(ch), 0);
+    EXPECT_EQ(rn_chan_recv_n(NULL, rn_chan_untyped(ch), NULL, 3), RN_ECLOSED);
+    rn_chan_release(ch);
+    EXPECT_EQ(atomic_load(&dropped), 5);
+}
+
 struct batch {
     int_chan ch, done;
     rn_ctx *ctx;

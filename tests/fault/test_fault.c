@@ -143,6 +143,41 @@ TEST(fibers_and_channels_survive)
     fail_each(fibers_and_channels);
 }
 
+struct large {
+    char bytes[1000];
+};
+
+/* Values that nobody wants: small ones need no memory, of large ones none is lost. */
+static int throw_away(void)
+{
+    rn_chan(int) small = rn_chan_make(int, 2);
+    rn_chan(struct large) large = rn_chan_make(struct large, 2);
+    int err = small == NULL || large == NULL ? -ENOMEM : 0;
+
+    if (err == 0) {
+        EXPECT_EQ(rn_send_n(NULL, small, ((int[]){1, 2}), 2), 2);
+        EXPECT_EQ(rn_send(NULL, large, (struct large){{0}}), 0);
+        EXPECT_EQ(rn_chan_recv(NULL, rn_chan_untyped(small), NULL), 0);
+        EXPECT_EQ(rn_chan_try_recv(rn_chan_untyped(small), NULL), 0);
+        err = rn_chan_recv(NULL, rn_chan_untyped(large), NULL);
+        EXPECT_EQ(rn_len(large), err == 0 ? 0 : 1);
+    }
+    if (err == 0) {
+        rn_case any = rn_on_recv(large, (struct large *)NULL);
+        EXPECT_EQ(rn_send(NULL, large, (struct large){{0}}), 0);
+        err = rn_select(NULL, any);
+        EXPECT_EQ(rn_len(large), err == 0 ? 0 : 1);
+    }
+    rn_chan_release(small);
+    rn_chan_release(large);
+    return err;
+}
+
+TEST(receives_into_null_survive)
+{
+    fail_each(throw_away);
+}
+
 static int wait_in_select(void)
 {
     rn_chan(int) a = rn_chan_make(int, 0), b = rn_chan_make(int, 1);
