@@ -8,28 +8,18 @@
  */
 #include "chan/select.h"
 
+#include "chan/lock_order.h"
+
 /* ---- locks ---- */
-
-static void add_lock(struct select_run *run, struct spinlock *lock)
-{
-    uint32_t at = run->lock_count;
-
-    while (at > 0 && run->locks[at - 1] > lock)
-        at--;
-    if (at > 0 && run->locks[at - 1] == lock)
-        return;
-    for (uint32_t i = run->lock_count; i > at; i--)
-        run->locks[i] = run->locks[i - 1];
-    run->locks[at] = lock;
-    run->lock_count++;
-}
 
 void select_lock(struct select_run *run)
 {
-    run->lock_count = 0;
+    uint32_t count = 0;
+
     for (uint32_t i = 0; i < run->n; i++)
         if (case_is_channel(&run->cases[i]))
-            add_lock(run, &run->cases[i].chan->lock);
+            run->locks[count++] = &run->cases[i].chan->lock;
+    run->lock_count = lock_order(run->locks, count);
     for (uint32_t i = 0; i < run->lock_count; i++)
         spin_lock(run->locks[i]);
 }

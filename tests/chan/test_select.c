@@ -380,6 +380,30 @@ TEST_FIBER(lists_of_every_size_work)
     each_case_fires(200);
 }
 
+TEST_FIBER(a_channel_may_be_in_a_long_list_many_times)
+{
+    enum { CASES = 300 };
+    int_chan chans[7];
+    rn_case cases[CASES];
+    int value = 0;
+
+    for (int i = 0; i < 7; i++)
+        chans[i] = rn_chan_make(int, 0);
+    for (int i = 0; i < CASES; i++)
+        cases[i] = rn_on_recv(chans[i * 5 % 7], &value);
+    for (int i = 0; i < 7; i++) {
+        EXPECT_EQ(rn_go_copy(send_when_waited_for, &(struct sender){chans[i], i}), 0);
+        int fired = rn_select_n(NULL, cases, CASES, 0);
+        EXPECT(fired >= 0 && fired * 5 % 7 == i);
+        EXPECT_EQ(value, i);
+        await_live(1);
+    }
+    for (int i = 0; i < 7; i++) {
+        EXPECT_EQ(rn_waiters(chans[i]), 0);
+        rn_chan_release(chans[i]);
+    }
+}
+
 TEST_FIBER(losers_leave_no_trace)
 {
     enum { N = 24 };
