@@ -60,6 +60,7 @@ void case_semaphore(void);
 void case_semaphore_8(void);
 void case_limiter(void);
 void case_limiter_keyed(void);
+void case_tcp_echo(void);
 
 /* The monotonic clock, in nanoseconds: libc's, not the library's, which is what is measured. */
 int64_t bench_now(void);

@@ -61,6 +61,7 @@ static const struct {
     {"semaphore_8", case_semaphore_8},
     {"limiter", case_limiter},
     {"limiter_keyed", case_limiter_keyed},
+    {"tcp_echo", case_tcp_echo},
 };
 
 static const size_t case_count = sizeof(cases) / sizeof(cases[0]);

@@ -62,6 +62,8 @@ if [ -e "$build/CMakeCache.txt" ]; then
     cmake --build "$build" --target bench-programs -j"$(nproc)" >&2 || exit 1
 fi
 
+export BENCH_ECHO_PEER=$build/bench/bench-echo-peer # the client of tcp_echo
+
 go=
 for candidate in "${GO:-}" go /usr/local/go/bin/go; do
     if [ -n "$candidate" ] && command -v "$candidate" > /dev/null; then

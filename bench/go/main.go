@@ -62,6 +62,7 @@ var cases = []struct {
 	{"semaphore_8", caseSemaphore8},
 	{"limiter", caseLimiter},
 	{"limiter_keyed", caseLimiterKeyed},
+	{"tcp_echo", caseTCPEcho},
 }
 
 // measure returns the nanoseconds per operation of round, which does n operations, a multiple of
