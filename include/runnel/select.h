@@ -105,8 +105,8 @@ typedef struct rn_case {
 /*
  * rn_on_group - a case that fires when every fiber of a group has ended.
  *
- * The group must still be waited for. For NULL, the group for which there was no memory, it fires at
- * once: none of its fibers runs, and its wait says -ENOMEM.
+ * The group must still be waited for. For NULL, the group for which there was no memory, it fires
+ * at once: none of its fibers runs, and its wait says -ENOMEM.
  */
 #define rn_on_group(g) rn_group_case((g))
 RN_API rn_case rn_group_case(rn_group *g);

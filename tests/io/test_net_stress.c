@@ -1,7 +1,7 @@
 /*
  * Clients of all kinds at once, fibers and plain threads: good ones, some that vanish, some that
- * are cancelled, some whose connection is closed by others. What the good ones sent is what the server
- * got, and nothing is left over.
+ * are cancelled, some whose connection is closed by others. What the good ones sent is what the
+ * server got, and nothing is left over.
  */
 /* ctest: TIMEOUT=240 */
 #include "net.h"
