@@ -487,12 +487,13 @@ __attribute__((noinline)) static void put_checked(struct rn_object_pool *pool, s
 
 RN_API void rn_object_pool_put_untyped(struct rn_object_pool *pool, void *object)
 {
-    struct item *item = item_of(object);
     struct cache *cache;
+    struct item *item;
     uint64_t puts;
 
     if (unlikely(object == NULL))
         return;
+    item = item_of(object);
     check_out(pool, item);
     if (pool->config.reset != NULL)
         pool->config.reset(pool->config.arg, object);
