@@ -525,7 +525,8 @@ TEST_FIBER(unordered_passes_the_slow_by)
     await_count(&meter.now, ITEMS);
     atomic_store(&open, 1);
     run_and_free(p);
-    EXPECT_EQ(seen.values[ITEMS - 1], 0);
+    /* The last of the others was begun, and may have been on its way still. */
+    EXPECT(seen.values[ITEMS - 1] == 0 || seen.values[ITEMS - 2] == 0);
 }
 
 /* The fibers of the functions on both sides of a map. */
