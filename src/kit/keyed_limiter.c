@@ -521,9 +521,7 @@ rn_duration rn_keyed_limiter_delay(rn_keyed_limiter *k, const void *key, size_t 
 
 /* ---- waiting ---- */
 
-/*
- * As a duration: the deadline is on the runtime's clock, and the limiter may be on another.
- */
+/* A duration, since ctx's deadline is on the runtime's clock, the limiter perhaps on another. */
 static rn_duration patience_of(rn_ctx *ctx)
 {
     rn_time deadline, now;

@@ -418,9 +418,7 @@ void rn_limiter_cancel(rn_limiter *l, rn_reservation *r)
 
 /* ---- waiting ---- */
 
-/*
- * As a duration: the deadline is on the runtime's clock, and the limiter may be on another.
- */
+/* A duration, since ctx's deadline is on the runtime's clock, the limiter perhaps on another. */
 static rn_duration patience_of(rn_ctx *ctx)
 {
     rn_time deadline, now;

@@ -6,8 +6,8 @@
  * missing; as long as it is below 0 nobody else gets past, so who came first stays first. Releasing
  * adds n with one fetch-and-add, and has nothing else to do if the word was not below 0.
  *
- * What goes beyond is done under lock. A unit that pays a debt leaves the word unseen by others and
- * is put in the pool, from which the queue is served:
+ * What goes beyond is done under lock. A unit that pays a debt leaves the word unseen by others
+ * and is put in the pool, from which the queue is served:
  *
  *   - owed = n of all who are queued + absorbing. It equals pool + what state is below 0, once
  *     every call that has changed state has also been here (settled).
