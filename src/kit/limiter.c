@@ -14,8 +14,8 @@
  * Invariants: the word's generation is `generation` or, for a moment under lock, the one after;
  * settings[generation % 16] is that one's.
  *
- * Rejected: a mutex (twice as slow, and who holds it may be suspended); counting allowed calls (a
- * second locked instruction for each).
+ * Rejected: a mutex, whose holder may be suspended while everybody else waits; counting allowed
+ * calls, which would be a second locked instruction for each.
  *
  * Compiled with the public headers only.
  */
