@@ -27,7 +27,7 @@ static const char help[] =
     "      --fail-fast     at the first failure end all jobs and exit with its status\n"
     "      --dry-run       print the commands, run nothing\n"
     "      --progress      show progress on a terminal, and a summary at the end\n"
-    "      --shell         run 'COMMAND ARG...' by sh -c; inputs stay data\n"
+    "      --shell         run 'COMMAND ARG...' by sh -c, where {} is \"$1\"\n"
     "      --help          print this and exit\n"
     "      --version       print the version and exit\n"
     "\n"
