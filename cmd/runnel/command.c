@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NUMBER_BYTES = 24 };
+enum { NUMBER_BYTES = 24, FIRST_LINE_BYTES = 256 };
 
 static const char input_place[] = "{}", number_place[] = "{#}";
 
@@ -189,6 +189,22 @@ char **command_expand(const struct command *c, const struct job *job)
     argv[c->count] = c->appends ? (char *)job->input : NULL;
     argv[c->count + 1] = NULL;
     return argv;
+}
+
+char *command_interpreter(const struct command *c, char *const *argv)
+{
+    static const char blanks[] = " \t", ends[] = " \t\n";
+    const char *path = c->path != NULL ? c->path : argv[0];
+    char line[FIRST_LINE_BYTES], *name = NULL;
+    FILE *file = strchr(path, '/') != NULL ? fopen(path, "re") : NULL;
+
+    if (file != NULL && fgets(line, sizeof(line), file) != NULL && strncmp(line, "#!", 2) == 0) {
+        const char *from = line + 2 + strspn(line + 2, blanks);
+        name = strndup(from, strcspn(from, ends));
+    }
+    if (file != NULL)
+        fclose(file);
+    return name;
 }
 
 char *command_print(const struct command *c, const struct job *job)

@@ -31,7 +31,17 @@ bool command_is_one_program(const struct command *command);
  */
 char **command_expand(const struct command *command, const struct job *job);
 
-/* The same as one line that a shell would read back, newline included; NULL when out of memory. */
+/*
+ * The interpreter that a script names in its first line, to be freed; NULL when it names none. For
+ * a message: the system says the same when a command does not exist and when its interpreter does
+ * not.
+ */
+char *command_interpreter(const struct command *command, char *const *argv);
+
+/*
+ * A job's arguments as one line that a shell would read back, newline included; NULL when out of
+ * memory.
+ */
 char *command_print(const struct command *command, const struct job *job);
 
 #endif

@@ -37,6 +37,7 @@ void job_free(struct job *job, struct store *store)
         return;
     output_free(&job->out, store);
     output_free(&job->err, store);
+    free(job->interpreter);
     free(job);
 }
 
@@ -58,10 +59,33 @@ static void describe_signal(int signal, char *to, size_t room)
         snprintf(to, room, "killed by signal %d", signal);
 }
 
-static void describe(const struct job *job, const char *command, char *to, size_t room)
+/* Out of memory is the only reason that has nothing to do with the temporary file. */
+static void describe_unkept(int code, char *to, size_t room)
 {
+    const char *folder = store_folder();
     char word[INPUT_SHOWN_BYTES];
 
+    quote_message(word, sizeof(word), folder, strlen(folder));
+    snprintf(to, room, "ended, its output cannot be kept%s%s: %s", code == -ENOMEM ? "" : " in ",
+             code == -ENOMEM ? "" : word, rn_strerror(code));
+}
+
+static void describe_unstarted(const struct job *job, const char *command, char *to, size_t room)
+{
+    char word[INPUT_SHOWN_BYTES], interpreter[INPUT_SHOWN_BYTES];
+
+    quote_message(word, sizeof(word), command, strlen(command));
+    if (job->interpreter == NULL) {
+        snprintf(to, room, "cannot run %s: %s", word, rn_strerror(job->code));
+        return;
+    }
+    quote_message(interpreter, sizeof(interpreter), job->interpreter, strlen(job->interpreter));
+    snprintf(to, room, "cannot run %s: its interpreter %s: %s", word, interpreter,
+             rn_strerror(job->code));
+}
+
+static void describe(const struct job *job, const char *command, char *to, size_t room)
+{
     switch (job->outcome) {
     case OUTCOME_EXIT:
         snprintf(to, room, "exit status %d", job->code);
@@ -76,14 +100,13 @@ static void describe(const struct job *job, const char *command, char *to, size_
         snprintf(to, room, "ended before it was done");
         break;
     case OUTCOME_OUTPUT:
-        snprintf(to, room, "ended, its output cannot be kept: %s", rn_strerror(job->code));
+        describe_unkept(job->code, to, room);
         break;
     case OUTCOME_BAD_INPUT:
         snprintf(to, room, "a NUL byte cannot be part of an argument (see -0)");
         break;
     default:
-        quote_message(word, sizeof(word), command, strlen(command));
-        snprintf(to, room, "cannot run %s: %s", word, rn_strerror(job->code));
+        describe_unstarted(job, command, to, room);
     }
 }
 

@@ -64,14 +64,18 @@ static int open_named(const char *directory)
     return fd;
 }
 
-static int open_file(void)
+const char *store_folder(void)
 {
     const char *directory = getenv("TMPDIR");
-    int fd;
 
-    if (directory == NULL || *directory == '\0')
-        directory = "/tmp";
-    fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return directory != NULL && *directory != '\0' ? directory : "/tmp";
+}
+
+static int open_file(void)
+{
+    const char *directory = store_folder();
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
     return fd >= 0 ? fd : open_named(directory);
 }
 

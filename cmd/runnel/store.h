@@ -29,6 +29,9 @@ struct store {
 void store_init(struct store *store);
 void store_free(struct store *store);
 
+/* Where the file is made. */
+const char *store_folder(void);
+
 /* Asks for room for bytes in memory. Returns false when all of it is used. */
 bool store_take_memory(struct store *store, size_t bytes);
 /* The same, but never refused: for the little without which nothing works. */

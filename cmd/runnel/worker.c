@@ -198,6 +198,8 @@ static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **a
 
     if (err != 0) {
         conclude_unstarted(job, err);
+        if (job->outcome == OUTCOME_NOT_FOUND)
+            job->interpreter = command_interpreter(&run->command, argv);
         return;
     }
     tally_process(&run->tally, 1);

@@ -109,7 +109,7 @@ is "which has no name" "$(cat names)" ""
 TMPDIR=$folder/nowhere run "$RUNNEL" -j1 sh -c 'head -c 3000000 /dev/zero' ::: x
 is "no place for the temporary file: status" "$status" 1
 matches "no place for the temporary file is told" "$err" \
-    '^runnel: job 1 \(input "x"\): ended, its output cannot be kept: No such file or directory'
+    '^runnel: job 1 \(input "x"\): ended, its output cannot be kept in "'"$folder"'/nowhere": No such file or directory'
 
 # What a job leaves behind and still writes belongs to its output.
 run "$RUNNEL" -k sh -c '(read -r x <release; echo late) & echo early; (echo >release) &' ::: x

@@ -52,6 +52,13 @@ printf '#!/no/such/shell\n' >script
 chmod +x script
 run "$RUNNEL" -j1 ./script ::: a
 is "no interpreter" "$status" 127
+is "no interpreter: it is named" "$err" 'runnel: job 1 (input "a"): cannot run "./script":'\
+' its interpreter "/no/such/shell": No such file or directory'
+printf '#! /bin/sh\r\n' >from-windows
+chmod +x from-windows
+PATH=$folder:$PATH run "$RUNNEL" -j1 from-windows ::: a
+matches "an interpreter that ends with a carriage return" "$err" \
+    'cannot run "from-windows": its interpreter "/bin/sh.x0d": No such file or directory$'
 
 printf '#!/bin/sh\necho ran\n' >there
 chmod +x there
