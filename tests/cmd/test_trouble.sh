@@ -41,14 +41,19 @@ y
 y"
 (
     trap '' PIPE
-    exec "$RUNNEL" -j1 echo ::: a >results 2>err.text
+    exec "$RUNNEL" -j2 sh job ::: 1 2 3 4 >results 2>err.text
 ) &
 pid=$!
 exec 5<results
 exec 5<&-
 wait "$pid"
 is "closed pipe, SIGPIPE ignored: status" $? 1
-matches "closed pipe, SIGPIPE ignored" "$(cat err.text)" 'cannot write its output: Broken pipe'
+matches "closed pipe, SIGPIPE ignored: the job is named" "$(head -n1 err.text)" \
+    '^runnel: job 1 \(input "1"\): cannot write its output: Broken pipe$'
+matches "closed pipe, SIGPIPE ignored: so is who was running" "$(cat err.text)" \
+    '^runnel: job 2 \(input "2"\): ended before it was done$'
+matches_not "closed pipe, SIGPIPE ignored: no other starts" "$(cat err.text)" 'job 4'
+is_gone "closed pipe, SIGPIPE ignored" "$(cat pid 2>/dev/null || echo 0)"
 
 # Jobs hold until the first that cannot be started is told, and are then all released.
 # release_all WHAT JOBS REASON
