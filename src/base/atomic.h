@@ -19,6 +19,7 @@ typedef _Atomic(uint32_t) atomic_u32;
 typedef _Atomic(int32_t) atomic_i32;
 typedef _Atomic(uint64_t) atomic_u64;
 typedef _Atomic(int64_t) atomic_i64;
+typedef _Atomic(uintptr_t) atomic_uptr;
 
 #define load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define load_acquire(p) atomic_load_explicit((p), memory_order_acquire)

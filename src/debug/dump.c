@@ -34,30 +34,51 @@ static void write_line(int fd, const char *text, size_t length)
         os_write_all(fd, text, length);
 }
 
-/* A racy look: a fiber that is just ending may be shown, or missed. */
-void dump_fiber(int fd, const struct fiber *fiber)
+static void dump_line(int fd, uint64_t id, const char *name, const char *doing, const rn_site *site)
 {
     char line[LINE_BYTES_MAX];
-    struct fiber *f = (struct fiber *)fiber;
-    const rn_site *site = f->site;
-    unsigned reason = load_relaxed(&f->reason);
-    const char *doing = reason == WAIT_NONE ? "running or ready" : wait_reason_name(reason);
     int n;
 
     if (site->line > 0)
         n = snprintf(line, sizeof line, "fiber %llu \"%s\" [%s], started at %s:%d\n",
-                     (unsigned long long)f->id, f->name, doing, site->file, site->line);
+                     (unsigned long long)id, name, doing, site->file, site->line);
     else
         n = snprintf(line, sizeof line, "fiber %llu \"%s\" [%s], started by %s\n",
-                     (unsigned long long)f->id, f->name, doing, site->file);
+                     (unsigned long long)id, name, doing, site->file);
     if (n > 0)
         write_line(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+static const char *const awake = "running or ready";
+
+/*
+ * A racy look: a fiber that is just ending may be shown, or missed;
+ * one that is just beginning may be shown twice.
+ */
+void dump_fiber(int fd, const struct fiber *fiber)
+{
+    struct fiber *f = (struct fiber *)fiber;
+    unsigned reason = load_relaxed(&f->reason);
+
+    dump_line(fd, f->id, f->name, reason == WAIT_NONE ? awake : wait_reason_name(reason), f->site);
+}
+
+void dump_unborn(int fd, uint64_t id, const rn_site *site)
+{
+    dump_line(fd, id, site->function, awake, site);
 }
 
 static void dump_one(struct fiber *fiber, void *arg)
 {
     struct dump *dump = arg;
     dump_fiber(dump->fd, fiber);
+    dump->count++;
+}
+
+static void dump_seed(const struct seed *seed, void *arg)
+{
+    struct dump *dump = arg;
+    dump_unborn(dump->fd, load_relaxed(&seed->id), load_relaxed(&seed->site));
     dump->count++;
 }
 
@@ -76,6 +97,9 @@ int rn_dump(int fd)
 {
     struct dump dump = {.fd = fd};
 
+    uint32_t workers = load_acquire(&sched.count);
+    for (uint32_t i = 0; i < workers; i++) /* first: one that begins meanwhile is not missed */
+        runq_each_seed(&sched.workers[i]->runq, dump_seed, &dump);
     stack_each(dump_one, &dump);
     spin_lock(&exhibits.lock);
     for (const rn_exhibit *e = exhibits.first; e != NULL; e = e->rn_next)

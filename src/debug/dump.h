@@ -2,8 +2,12 @@
 #ifndef RN_DEBUG_DUMP_H
 #define RN_DEBUG_DUMP_H
 
+#include <runnel/fiber.h>
+
 struct fiber;
 
 void dump_fiber(int fd, const struct fiber *fiber);
+/* The same for one that has not begun to run, by what was noted of it. */
+void dump_unborn(int fd, uint64_t id, const rn_site *site);
 
 #endif

@@ -111,21 +111,35 @@ void stall_report(struct worker *worker, unsigned ms)
 }
 
 /* rn_run's own fiber may still be on its way out: it is not left over. */
-static void report_left(struct fiber *fiber, void *said)
+static bool left_over(uint64_t id, bool *title)
 {
-    bool *title = said;
-
-    if (fiber->id == MAIN_FIBER_ID)
-        return;
+    if (id == MAIN_FIBER_ID)
+        return false;
     if (!*title)
         say("runnel: fibers that had not ended when rn_run returned:\n");
-    *title = true;
-    dump_fiber(2, fiber);
+    return *title = true;
+}
+
+static void report_left(struct fiber *fiber, void *said)
+{
+    if (left_over(fiber->id, said))
+        dump_fiber(2, fiber);
+}
+
+static void report_unborn(const struct seed *seed, void *said)
+{
+    uint64_t id = load_relaxed(&seed->id);
+    if (left_over(id, said))
+        dump_unborn(2, id, load_relaxed(&seed->site));
 }
 
 void leak_report(void)
 {
+    uint32_t count = load_acquire(&sched.count);
     bool said = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        runq_each_seed(&sched.workers[i]->runq, report_unborn, &said);
     stack_each(report_left, &said);
 }
 

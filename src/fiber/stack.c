@@ -1,9 +1,13 @@
 /*
  * Slabs, the pool of free stacks, and the layout of one stack; see stack.h.
  *
- * Invariant: a slot is in exactly one place: in use, in a worker's cache, in its class's hot list,
- * or in its slab's cold list. Guards are set when a slot is first used and stay until the slab
- * goes.
+ * Invariant: a slot is in exactly one place: in use, in a worker's cache, in a magazine of its
+ * class, or in its slab's cold list. Guards are set when a slot is first used and stay until the
+ * slab goes.
+ *
+ * Hot stacks are listed in magazines, arrays of pointers, one of which comes with each slab: so
+ * there is always room, and moving hundreds touches none of them. All magazines of a class that are
+ * in use are full but for the first.
  */
 #include "fiber/stack.h"
 
@@ -26,6 +30,12 @@
 #define GUARD_PAGES 4   /* a frame larger than this could jump over the guard */
 #define GUARD_BYTES_MIN (16u << 10)
 
+struct magazine {
+    struct magazine *next;
+    uint32_t count;
+    struct fiber *fibers[SLAB_SLOTS_MAX];
+};
+
 struct slab {
     struct list_node node;      /* in slabs */
     struct list_node cold_node; /* in its class's list while it has cold slots */
@@ -35,11 +45,12 @@ struct slab {
     uint32_t cold_count;
     uint8_t cold[SLAB_SLOTS_MAX];
     _Atomic(struct fiber *) fibers[SLAB_SLOTS_MAX]; /* set at first use */
+    struct magazine magazine;                       /* holds stacks of any slab of its class */
 };
 
 struct stack_class {
-    struct fiber *hot;    /* linked by next */
-    atomic_u32 hot_count; /* written under the lock */
+    struct magazine *hot, *empty; /* linked by next */
+    atomic_u32 hot_count;         /* written under the lock */
     struct list cold_slabs;
 };
 
@@ -179,6 +190,8 @@ static struct slab *cold_take(uint32_t order, uint32_t *slot)
         spin_lock(&pool.lock);
         list_push_back(&pool.slabs, &slab->node);
         list_push_front(list, &slab->cold_node);
+        slab->magazine.next = pool.classes[order].empty;
+        pool.classes[order].empty = &slab->magazine;
         pool.reserved += slab->slots;
     }
     slab = container_of(list->first, struct slab, cold_node);
@@ -214,34 +227,58 @@ static int cold_open(struct fiber **out, uint32_t order, const char **detail)
     return 0;
 }
 
-/* Up to STACK_BATCH hot stacks of a class, linked; *count says how many. */
-static struct fiber *hot_take(uint32_t order, uint32_t most, uint32_t *count)
+/* Up to `most` hot stacks of a class; returns how many. */
+static uint32_t hot_take(uint32_t order, struct fiber **out, uint32_t most)
 {
     struct stack_class *c = &pool.classes[order];
-    struct fiber *first, *last = NULL;
-    uint32_t n = 0;
+    uint32_t taken = 0;
 
     spin_lock(&pool.lock);
-    first = c->hot;
-    for (struct fiber *f = first; f != NULL && n < most; f = f->next, n++)
-        last = f;
-    if (last != NULL) {
-        c->hot = last->next;
-        last->next = NULL;
+    while (taken < most && c->hot != NULL) {
+        struct magazine *m = c->hot;
+        uint32_t n = m->count < most - taken ? m->count : most - taken;
+        m->count -= n;
+        memcpy(out + taken, m->fibers + m->count, n * sizeof *out);
+        taken += n;
+        if (m->count == 0) {
+            c->hot = m->next;
+            m->next = c->empty;
+            c->empty = m;
+        }
     }
-    store_relaxed(&c->hot_count, load_relaxed(&c->hot_count) - n);
+    store_relaxed(&c->hot_count, load_relaxed(&c->hot_count) - taken);
     spin_unlock(&pool.lock);
-    *count = n;
-    return first;
+    return taken;
 }
 
-static void hot_give(uint32_t order, struct fiber *first, struct fiber *last, uint32_t count)
+/* The magazine that has room. */
+static struct magazine *hot_room_locked(struct stack_class *c)
+{
+    struct magazine *m = c->hot;
+
+    if (m == NULL || m->count == SLAB_SLOTS_MAX) {
+        m = c->empty;
+        CHECK(m != NULL, "more stacks were given back than there are");
+        c->empty = m->next;
+        m->next = c->hot;
+        c->hot = m;
+    }
+    return m;
+}
+
+static void hot_give(uint32_t order, struct fiber *const *fibers, uint32_t count)
 {
     struct stack_class *c = &pool.classes[order];
 
     spin_lock(&pool.lock);
-    last->next = c->hot;
-    c->hot = first;
+    for (uint32_t given = 0; given < count;) {
+        struct magazine *m = hot_room_locked(c);
+        uint32_t room = SLAB_SLOTS_MAX - m->count;
+        uint32_t n = room < count - given ? room : count - given;
+        memcpy(m->fibers + m->count, fibers + given, n * sizeof *fibers);
+        m->count += n;
+        given += n;
+    }
     store_relaxed(&c->hot_count, load_relaxed(&c->hot_count) + count);
     spin_unlock(&pool.lock);
 }
@@ -249,45 +286,36 @@ static void hot_give(uint32_t order, struct fiber *first, struct fiber *last, ui
 int stack_take(struct fiber **out, struct stack_cache *cache, size_t bytes, const char **detail)
 {
     uint32_t order = pool.default_class;
-    uint32_t count;
 
     if (unlikely(bytes != 0))
         order = class_for(bytes);
-    if (order != pool.default_class || cache == NULL) {
-        *out = hot_take(order, 1, &count);
-        return count == 1 ? 0 : cold_open(out, order, detail);
-    }
-    if (unlikely(cache->free == NULL)) {
-        cache->free = hot_take(order, STACK_BATCH, &cache->count);
-        if (cache->free == NULL)
+    if (order != pool.default_class || cache == NULL)
+        return hot_take(order, out, 1) == 1 ? 0 : cold_open(out, order, detail);
+    if (unlikely(cache->count == 0)) {
+        cache->count = hot_take(order, cache->free, STACK_BATCH);
+        if (cache->count == 0)
             return cold_open(out, order, detail);
     }
-    *out = cache->free;
-    cache->free = cache->free->next;
-    cache->count--;
+    *out = cache->free[--cache->count];
     return 0;
 }
 
+/* Gives the oldest away: the others are hotter. */
 static void cache_shrink(struct stack_cache *cache, uint32_t batch)
 {
-    struct fiber *first = cache->free, *last = first;
-
-    for (uint32_t i = 1; i < batch; i++)
-        last = last->next;
-    cache->free = last->next;
+    hot_give(pool.default_class, cache->free, batch);
     cache->count -= batch;
-    hot_give(pool.default_class, first, last, batch);
+    memmove(cache->free, cache->free + batch, cache->count * sizeof *cache->free);
 }
 
 void stack_give(struct stack_cache *cache, struct fiber *fiber)
 {
     if (cache == NULL || fiber->slab->order != pool.default_class) {
-        hot_give(fiber->slab->order, fiber, fiber, 1);
+        hot_give(fiber->slab->order, &fiber, 1);
         return;
     }
-    fiber->next = cache->free;
-    cache->free = fiber;
-    if (unlikely(++cache->count > STACK_CACHE_MAX))
+    cache->free[cache->count++] = fiber;
+    if (unlikely(cache->count > STACK_CACHE_MAX))
         cache_shrink(cache, STACK_BATCH);
 }
 
@@ -306,15 +334,14 @@ static void slot_discard(struct slab *slab, uint32_t slot)
 
 static uint32_t class_trim(uint32_t order)
 {
+    struct fiber *fibers[STACK_BATCH];
     uint32_t trimmed = 0;
 
     while (load_relaxed(&pool.classes[order].hot_count) > HOT_KEEP) {
-        uint32_t count;
-        struct fiber *f = hot_take(order, STACK_BATCH, &count);
-        for (struct fiber *next; f != NULL; f = next, trimmed++) {
-            struct slab *slab = f->slab;
-            uint32_t slot = f->slot;
-            next = f->next;
+        uint32_t count = hot_take(order, fibers, STACK_BATCH);
+        for (uint32_t i = 0; i < count; i++, trimmed++) {
+            struct slab *slab = fibers[i]->slab;
+            uint32_t slot = fibers[i]->slot;
             slot_discard(slab, slot);
             spin_lock(&pool.lock);
             cold_push_locked(slab, slot);

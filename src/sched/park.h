@@ -17,6 +17,8 @@
 #include "fiber/fiber.h"
 #include "sched/reasons.h"
 
+#define COPY_ALIGN 64 /* as much as a cache line: enough for vectors and padded structs */
+
 /*
  * The running fiber, or this plain thread's stand-in (made at first use, which also starts the
  * runtime).
@@ -44,6 +46,19 @@ void ready(struct fiber *fiber);
 int fiber_take(struct fiber **out, size_t stack_bytes); /* 0 or -ENOMEM, with a detail */
 void fiber_make(struct fiber *fiber, void *top);
 void fiber_launch(struct fiber *fiber);
+/*
+ * The short form, for one without options: its control block is made when it is about to run.
+ * 0, -ENOMEM with a detail, or -EAGAIN when the long way must be taken: on a plain thread, or for a
+ * large copy.
+ */
+int fiber_sow(const rn_site *site, void (*fn)(void *arg), void *arg, size_t copy_bytes);
+
+/* Where the copy of an argument lies: below the control block; it is the stack's new top. */
+static inline void *fiber_copy_place(struct fiber *fiber, size_t bytes)
+{
+    return (void *)(((uintptr_t)fiber - bytes) & ~(uintptr_t)(COPY_ALIGN - 1));
+}
+
 void fiber_untake(struct fiber *fiber); /* gives back one that was not made */
 
 /*

@@ -8,6 +8,11 @@
  * any case, so nothing starves. The slot makes a ping-pong stay on its worker; after SLOT_RUN_MAX
  * in a row it yields too. Thieves take half from the head: the oldest, the largest subtrees.
  *
+ * A fiber that was started without options is only a seed at first: its function, a small copy and
+ * what else it begins with lie beside the ring, and its stack is reserved, but not written to. Its
+ * control block is made when it is about to run, on the hottest stack there is (sprout), or when it
+ * leaves the ring otherwise. So a thousand that end at once run on one stack.
+ *
  * Guard: the biased lock. The owner pays two plain stores and a load; thieves a membarrier. The
  * fields are atomic only so that others may peek (head != tail, slot != NULL) without the lock.
  *
@@ -19,6 +24,8 @@
 #include "base/asym.h"
 #include "fiber/fiber.h"
 
+#include <string.h>
+
 #ifndef RUNQ_SLOTS
 #define RUNQ_SLOTS 2048 /* a power of two */
 #endif
@@ -27,16 +34,39 @@
 #define FRESH_RUN_MAX 64
 #define FRESH_RUN_LONG 8192
 #define SLOT_RUN_MAX 64
+#define SEED_COPY_MAX 64 /* bytes that a seed may carry */
+
+/* What a fiber begins with. Written by the owner; site and id are read by dumps. */
+struct seed {
+    void (*fn)(void *arg);
+    void *arg;
+    _Atomic(const rn_site *) site;
+    atomic_u64 id;
+    uint64_t modes;    /* its maker's floating-point modes */
+    size_t copy_bytes; /* what arg points to is in the ring's copies; 0: it is passed as it is */
+};
+
+enum { RUNQ_FRESH = 1, RUNQ_SEED = 2, RUNQ_TAGS = 3 };
 
 struct runq {
     struct bias_lock lock;
     atomic_u32 head; /* the oldest; moved by owner and thieves */
     atomic_u32 tail; /* one past the newest; moved by the owner */
     _Atomic(struct fiber *) slot;
-    uint32_t slot_run;          /* slot fibers run in a row; the owner's */
-    uint32_t fresh_run;         /* fresh fibers run in a row; the owner's */
-    uintptr_t ring[RUNQ_SLOTS]; /* fiber pointers; bit 0: fresh */
+    uint32_t slot_run;             /* slot fibers run in a row; the owner's */
+    uint32_t fresh_run;            /* fresh fibers run in a row; the owner's */
+    atomic_uptr ring[RUNQ_SLOTS];  /* fiber pointers, with RUNQ_ tags */
+    struct seed seeds[RUNQ_SLOTS]; /* of the entries with RUNQ_SEED */
+    unsigned char copies[RUNQ_SLOTS][SEED_COPY_MAX];
 };
+
+static inline void *runq_seed_copy(struct runq *q, const struct seed *seed)
+{
+    return q->copies[seed - q->seeds];
+}
+
+/* Gives a seed life on a stack; given by worker.c. */
+void fiber_plant(struct fiber *fiber, const struct seed *seed, const void *copy);
 
 /* A chain of fibers linked by next. */
 struct chain {
@@ -80,51 +110,69 @@ static inline bool runq_idle(const struct runq *q)
 /* Moves the oldest RUNQ_SPILL to a chain. Owner, inside the lock, ring full. */
 void runq_spill_locked(struct runq *q, struct chain *out);
 
-static inline void runq_append_locked(struct runq *q, struct fiber *fiber, struct chain *spill)
+static inline uint32_t runq_reserve_locked(struct runq *q, struct chain *spill)
 {
     uint32_t tail = load_relaxed(&q->tail);
     if (unlikely(tail - load_relaxed(&q->head) == RUNQ_SLOTS))
         runq_spill_locked(q, spill);
-    q->ring[tail & RUNQ_MASK] = (uintptr_t)fiber | fiber->fresh;
+    return tail;
+}
+
+static inline void runq_append_locked(struct runq *q, struct fiber *fiber, struct chain *spill)
+{
+    uint32_t tail = runq_reserve_locked(q, spill);
+    store_relaxed(&q->ring[tail & RUNQ_MASK], (uintptr_t)fiber | (fiber->fresh ? RUNQ_FRESH : 0));
     store_relaxed(&q->tail, tail + 1);
 }
 
 static inline struct fiber *runq_entry_fiber(uintptr_t entry)
 {
-    return (struct fiber *)(entry & ~(uintptr_t)1);
+    return (struct fiber *)(entry & ~(uintptr_t)RUNQ_TAGS);
 }
 
 /* How many fresh fibers may run in a row before the one at the head. */
 static inline uint32_t runq_fresh_limit(const struct runq *q, uint32_t head)
 {
-    return q->ring[head & RUNQ_MASK] & 1 ? FRESH_RUN_LONG : FRESH_RUN_MAX;
+    return load_relaxed(&q->ring[head & RUNQ_MASK]) & RUNQ_FRESH ? FRESH_RUN_LONG : FRESH_RUN_MAX;
+}
+
+static inline struct fiber *runq_entry_take(const struct runq *q, uint32_t i,
+                                            const struct seed **seed)
+{
+    uintptr_t entry = load_relaxed(&q->ring[i & RUNQ_MASK]);
+    *seed = entry & RUNQ_SEED ? &q->seeds[i & RUNQ_MASK] : NULL;
+    return runq_entry_fiber(entry);
 }
 
 /*
  * From the ring: the newest while it is fresh, else the oldest; NULL when empty. Owner, inside the
  * lock.
  */
-static inline struct fiber *runq_pop_locked(struct runq *q)
+static inline struct fiber *runq_pop_locked(struct runq *q, const struct seed **seed)
 {
     uint32_t head = load_relaxed(&q->head), tail = load_relaxed(&q->tail);
     if (head == tail)
         return NULL;
-    uintptr_t newest = q->ring[(tail - 1) & RUNQ_MASK];
-    if ((newest & 1) && q->fresh_run < runq_fresh_limit(q, head)) {
+    uintptr_t newest = load_relaxed(&q->ring[(tail - 1) & RUNQ_MASK]);
+    if ((newest & RUNQ_FRESH) && q->fresh_run < runq_fresh_limit(q, head)) {
         q->fresh_run++;
         store_relaxed(&q->tail, tail - 1);
-        return runq_entry_fiber(newest);
+        return runq_entry_take(q, tail - 1, seed);
     }
     q->fresh_run = 0;
     store_relaxed(&q->head, head + 1);
-    return runq_entry_fiber(q->ring[head & RUNQ_MASK]);
+    return runq_entry_take(q, head, seed);
 }
 
-/* The next fiber to run, or NULL. Owner. */
-static inline struct fiber *runq_next(struct runq *q)
+/*
+ * The next fiber to run, or NULL. Owner. When it is a seed, *seed is its place beside the ring,
+ * which stays as it is until the owner appends; otherwise NULL.
+ */
+static inline struct fiber *runq_next(struct runq *q, const struct seed **seed)
 {
     struct fiber *fiber;
 
+    *seed = NULL;
     bias_enter(&q->lock);
     fiber = load_relaxed(&q->slot);
     if (fiber != NULL && (q->slot_run < SLOT_RUN_MAX || runq_length(q) == 0)) {
@@ -132,11 +180,32 @@ static inline struct fiber *runq_next(struct runq *q)
         store_relaxed(&q->slot, NULL);
     } else {
         q->slot_run = 0;
-        fiber = runq_pop_locked(q);
+        fiber = runq_pop_locked(q, seed);
     }
     bias_exit(&q->lock);
     return fiber;
 }
+
+/*
+ * Adding a seed at the tail: enter gives its place, to be filled in; exit adds it, with the stack
+ * reserved for it. Owner.
+ */
+static inline struct seed *runq_seed_enter(struct runq *q, struct chain *spill)
+{
+    bias_enter(&q->lock);
+    return &q->seeds[runq_reserve_locked(q, spill) & RUNQ_MASK];
+}
+
+static inline void runq_seed_exit(struct runq *q, struct fiber *stack)
+{
+    uint32_t tail = load_relaxed(&q->tail);
+    store_relaxed(&q->ring[tail & RUNQ_MASK], (uintptr_t)stack | RUNQ_FRESH | RUNQ_SEED);
+    store_release(&q->tail, tail + 1); /* E80: the seed, for dumps */
+    bias_exit(&q->lock);
+}
+
+/* Calls fn for each seed; a racy look, from any thread. */
+void runq_each_seed(struct runq *q, void (*fn)(const struct seed *seed, void *arg), void *arg);
 
 /* Adds at the tail. Owner. What did not fit is in *spill. */
 static inline void runq_append(struct runq *q, struct fiber *fiber, struct chain *spill)

@@ -48,7 +48,6 @@ struct worker {
     uint32_t index; /* in sched.workers */
     uint64_t random;
     uint64_t id_next, id_end;
-    struct stack_cache stacks;
     struct fiber loop;
     struct os_thread thread;
     void *fault_stack;
@@ -60,6 +59,7 @@ struct worker {
     int64_t spin_ns;       /* how long it looks for work while nobody has any */
     rn_time looked;        /* when it last looked in vain */
     bool in_poller; /* idle in the poller, not on its futex; guarded by the idle list's lock */
+    struct stack_cache stacks;
 
     /* Written by the owner, read by others. */
     cache_aligned atomic_u32 tick; /* dispatches */
@@ -107,8 +107,30 @@ enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8 };
 struct worker *worker_new(uint32_t index);
 void worker_free(struct worker *worker);
 void worker_main(void *worker);
+/* The next fiber of its own queue, with a control block, or NULL. Owner. */
+struct fiber *worker_next(struct worker *worker);
 /* Takes fibers over into the worker's own queue. Owner. */
 void worker_adopt(struct worker *worker, struct chain *chain);
+
+/* ---- spawn.c: worker NULL on a plain thread ---- */
+uint64_t fiber_next_id(struct worker *worker);
+/* A stack, not written to. 0 or -ENOMEM, with a detail. */
+int fiber_reserve(struct worker *worker, struct fiber **out, size_t stack_bytes);
+
+/* The fields of a new fiber that most leave as they are. */
+static inline void fiber_clear(struct fiber *fiber, uint64_t id)
+{
+    fiber->id = id;
+    fiber->pinned = NULL;
+    fiber->pin = false;
+    fiber->leave = NULL;
+    fiber->ctx = NULL;
+    fiber->locals = NULL;
+    fiber->detail = NULL;
+    fiber->held = NULL;
+    store_relaxed(&fiber->reason, WAIT_NONE);
+    store_relaxed(&fiber->wait, NULL);
+}
 
 /* ---- inject.c: the shared queue, for plain threads, overflow and retiring workers ---- */
 void inject_push(struct chain *chain);

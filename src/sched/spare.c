@@ -98,7 +98,7 @@ static void hand_over(struct worker *worker)
     struct chain chain = {0};
     struct fiber *fiber;
 
-    while ((fiber = runq_next(&worker->runq)) != NULL)
+    while ((fiber = worker_next(worker)) != NULL)
         chain_push(&chain, fiber);
     inject_push(&chain);
     stack_cache_flush(&worker->stacks);

@@ -3,7 +3,7 @@
 #include "sched/sched.h"
 
 /* Numbers are handed out in blocks, so that a spawn touches nothing shared. */
-static uint64_t next_id(struct worker *worker)
+uint64_t fiber_next_id(struct worker *worker)
 {
     if (worker == NULL)
         return add_relaxed(&sched.next_id, 1);
@@ -14,32 +14,26 @@ static uint64_t next_id(struct worker *worker)
     return worker->id_next++;
 }
 
+int fiber_reserve(struct worker *worker, struct fiber **out, size_t stack_bytes)
+{
+    const char *detail = NULL;
+    int err = stack_take(out, worker == NULL ? NULL : &worker->stacks, stack_bytes, &detail);
+
+    if (err != 0 && detail != NULL)
+        error_detail_set("%s", detail);
+    return err;
+}
+
 int fiber_take(struct fiber **out, size_t stack_bytes)
 {
     struct worker *worker = worker_here();
-    const char *detail = NULL;
     int err = worker == NULL ? thread_ensure_runtime() : 0;
 
-    if (err != 0)
-        return err;
-    err = stack_take(out, worker == NULL ? NULL : &worker->stacks, stack_bytes, &detail);
-    if (err != 0) {
-        if (detail != NULL)
-            error_detail_set("%s", detail);
-        return err;
-    }
-    struct fiber *fiber = *out;
-    fiber->id = next_id(worker);
-    fiber->pinned = NULL;
-    fiber->pin = false;
-    fiber->leave = NULL;
-    fiber->ctx = NULL;
-    fiber->locals = NULL;
-    fiber->detail = NULL;
-    fiber->held = NULL;
-    store_relaxed(&fiber->reason, WAIT_NONE);
-    store_relaxed(&fiber->wait, NULL);
-    return 0;
+    if (err == 0)
+        err = fiber_reserve(worker, out, stack_bytes);
+    if (err == 0)
+        fiber_clear(*out, fiber_next_id(worker));
+    return err;
 }
 
 void fiber_untake(struct fiber *fiber)

@@ -20,7 +20,8 @@
 #include "sched/poller.h"
 #include "sched/sched.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <string.h>
 
 __thread
     __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct worker *here_worker;
@@ -54,6 +55,21 @@ switch_to(struct worker *worker, struct fiber *to, park_commit *after, void *aft
     arrive(worker_here());
 }
 
+/* The fiber of a seed, with the reserved stack in exchange for a hot one. */
+static struct fiber *sprout(struct worker *worker, struct fiber *stack, const struct seed *seed)
+{
+    struct fiber *fiber = stack_swap(&worker->stacks, stack);
+    fiber_plant(fiber, seed, runq_seed_copy(&worker->runq, seed));
+    return fiber;
+}
+
+struct fiber *worker_next(struct worker *worker)
+{
+    const struct seed *seed;
+    struct fiber *fiber = runq_next(&worker->runq, &seed);
+    return seed == NULL ? fiber : sprout(worker, fiber, seed);
+}
+
 /* Who runs next on this worker: a local fiber, or the loop. */
 static inline struct fiber *next_fiber(struct worker *worker)
 {
@@ -63,7 +79,7 @@ static inline struct fiber *next_fiber(struct worker *worker)
     store_relaxed(&worker->tick, tick);
     if (unlikely(tick % HOUSEKEEPING_TICKS == 0 || load_relaxed(&worker->attention) != 0))
         return &worker->loop;
-    next = runq_next(&worker->runq);
+    next = worker_next(worker);
     return next != NULL ? next : &worker->loop;
 }
 
@@ -166,6 +182,33 @@ void fiber_launch(struct fiber *fiber)
     idle_work_added();
 }
 
+int fiber_sow(const rn_site *site, void (*fn)(void *arg), void *arg, size_t copy_bytes)
+{
+    struct worker *worker = worker_here();
+    struct chain spill = {0};
+    struct fiber *stack;
+
+    if (unlikely(worker == NULL || copy_bytes > SEED_COPY_MAX))
+        return -EAGAIN;
+    int err = fiber_reserve(worker, &stack, 0);
+    if (unlikely(err != 0))
+        return err;
+    count_up(&worker->started);
+    struct seed *seed = runq_seed_enter(&worker->runq, &spill);
+    seed->fn = fn;
+    seed->arg = arg;
+    seed->modes = context_modes();
+    seed->copy_bytes = copy_bytes;
+    if (copy_bytes != 0)
+        memcpy(runq_seed_copy(&worker->runq, seed), arg, copy_bytes);
+    store_relaxed(&seed->site, site);
+    store_relaxed(&seed->id, fiber_next_id(worker));
+    runq_seed_exit(&worker->runq, stack);
+    spilled(&spill);
+    idle_work_added();
+    return 0;
+}
+
 /* A fiber that gave way: to the tail, after it has left its stack. */
 static void commit_yield(void *arg)
 {
@@ -236,11 +279,34 @@ static void fiber_main(void *arg)
     fiber_exit(self);
 }
 
-void fiber_make(struct fiber *fiber, void *top)
+static void make(struct fiber *fiber, void *top, uint64_t modes)
 {
     fiber->fresh = true;
     context_make(&fiber->context, top, fiber_main, fiber);
+    context_set_modes(&fiber->context, modes);
     annotate_fiber_begin(fiber);
+    store_release(&fiber->state, FIBER_LIVE); /* E12: name, site and id are written */
+}
+
+void fiber_make(struct fiber *fiber, void *top)
+{
+    make(fiber, top, context_modes());
+}
+
+void fiber_plant(struct fiber *fiber, const struct seed *seed, const void *copy)
+{
+    void *top = fiber;
+
+    fiber_clear(fiber, load_relaxed(&seed->id));
+    fiber->fn = seed->fn;
+    fiber->arg = seed->arg;
+    fiber->site = load_relaxed(&seed->site);
+    fiber->name = fiber->site->function;
+    if (seed->copy_bytes != 0) {
+        top = fiber_copy_place(fiber, seed->copy_bytes);
+        fiber->arg = memcpy(top, copy, seed->copy_bytes);
+    }
+    make(fiber, top, seed->modes);
 }
 
 /* On the other side: the dead fiber's stack is free for the next. */
@@ -260,9 +326,12 @@ static void fiber_exit(struct fiber *self)
 {
     if (self->leave != NULL)
         self->leave(self);
-    locals_destroy(self);
-    detail_free(self);
-    held_free(self);
+    if (unlikely(self->locals != NULL))
+        locals_destroy(self);
+    if (unlikely(self->detail != NULL))
+        detail_free(self);
+    if (unlikely(self->held != NULL))
+        held_free(self);
     struct worker *worker = worker_here();
     if (unlikely(self->pinned != NULL))
         worker->pinned--;
@@ -359,7 +428,7 @@ static struct fiber *find_work(struct worker *worker)
                 return NULL;
             continue;
         }
-        if ((fiber = runq_next(&worker->runq)) != NULL || (fiber = take_pinned(worker)) != NULL)
+        if ((fiber = worker_next(worker)) != NULL || (fiber = take_pinned(worker)) != NULL)
             break;
         if (take_injected(worker) || steal_work(worker))
             continue;
@@ -391,10 +460,13 @@ void worker_main(void *arg)
 
 struct worker *worker_new(uint32_t index)
 {
-    struct worker *worker = aligned_alloc(CACHE_LINE, sizeof *worker);
-    if (worker == NULL)
+    struct worker *worker;
+    void *memory; /* zeros, of which the seeds cost nothing until they are used */
+    if (os_reserve(&memory, sizeof *worker) != 0)
         return NULL;
-    *worker = (struct worker){.index = index, .random = 0x9e3779b97f4a7c15ull * (index + 1)};
+    worker = memory;
+    worker->index = index;
+    worker->random = 0x9e3779b97f4a7c15ull * (index + 1);
     worker->spin_ns = SPIN_NS_MAX;
     worker->loop.kind = FIBER_LOOP;
     worker->timers = timer_heap_of(index);
@@ -405,5 +477,5 @@ struct worker *worker_new(uint32_t index)
 void worker_free(struct worker *worker)
 {
     timer_heap_empty(worker->timers);
-    free(worker);
+    os_unreserve(worker, sizeof *worker);
 }

@@ -8,8 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define COPY_ALIGN 64 /* as much as a cache line: enough for vectors and padded structs */
-
 static const rn_site nowhere = {"unknown", 0, "fiber"};
 
 static int check_sizes(size_t stack_size, size_t copy_size)
@@ -46,6 +44,13 @@ int rn_go_at(const rn_site *site, const rn_go_options *opt, void (*fn)(void *arg
     struct fiber *fiber;
     int err = 0;
 
+    site = site == NULL ? &nowhere : site;
+    if (likely(opt == NULL)) {
+        err = fiber_sow(site, fn, (void *)(uintptr_t)arg, copy_size);
+        if (likely(err != -EAGAIN))
+            return err;
+        err = 0;
+    }
     if (unlikely(copy_size != 0 || opt != NULL)) {
         fiber_here(); /* the default stack size is known from here on */
         err = check_sizes(opt == NULL ? 0 : opt->stack_size, copy_size);
@@ -54,19 +59,18 @@ int rn_go_at(const rn_site *site, const rn_go_options *opt, void (*fn)(void *arg
         err = fiber_take(&fiber, opt == NULL ? 0 : opt->stack_size);
     if (err != 0)
         return err;
-    char *top = (char *)fiber;
+    void *top = fiber;
     fiber->fn = fn;
     fiber->arg = (void *)(uintptr_t)arg;
-    fiber->site = site == NULL ? &nowhere : site;
+    fiber->site = site;
     fiber->name = fiber->site->function;
     if (copy_size != 0) {
-        top = (char *)(((uintptr_t)top - copy_size) & ~(uintptr_t)(COPY_ALIGN - 1));
+        top = fiber_copy_place(fiber, copy_size);
         fiber->arg = memcpy(top, arg, copy_size);
     }
     if (opt != NULL)
         apply(fiber, opt);
     fiber_make(fiber, top);
-    store_release(&fiber->state, FIBER_LIVE); /* E12: name, site and id are written */
     fiber_launch(fiber);
     return 0;
 }

@@ -138,6 +138,27 @@ TEST_FIBER(a_dump_has_one_line_for_each_live_fiber)
     rn_chan_release(h.hold);
 }
 
+/* A look may miss one that begins at this very moment, or show it twice. */
+TEST_FIBER(a_dump_shows_fibers_that_have_not_begun)
+{
+    enum { FIBERS = 20 };
+    struct held h = {rn_chan_make(int, 0)};
+    const char *dump = text;
+    int n = 0;
+
+    for (int i = 0; i < FIBERS; i++)
+        EXPECT_EQ(i % 2 ? rn_go(wait_held, &h) : rn_go_copy(wait_held, &h), 0);
+    for (int looks = 0; looks < 1000 && n != FIBERS + 1; looks++)
+        dump = captured(rn_dump, &n);
+    EXPECT_EQ(n, FIBERS + 1);
+    EXPECT_EQ(lines_of(dump), n);
+    EXPECT(strstr(dump, "\"wait_held\" [") != NULL);
+    EXPECT(strstr(dump, "test_stats.c:") != NULL);
+    EXPECT_EQ(rn_close(h.hold), 0);
+    await_live(1);
+    rn_chan_release(h.hold);
+}
+
 TEST(a_dump_of_nothing_is_empty)
 {
     int n;

@@ -34,5 +34,4 @@ void context_make(struct context *context, void *top, void (*entry)(void *arg), 
     context->sp = frame;
     context->fp = frame;
     context->pc = (void *)(uintptr_t)context_start;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(context->fpcr));
 }

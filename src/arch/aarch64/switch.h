@@ -48,7 +48,23 @@ __attribute__((always_inline)) static inline void context_switch(struct context 
                        "v30", "v31", "cc", "memory");
 }
 
-/* Makes a context that calls entry(arg) on the stack that ends at top; entry never returns. */
+/* The floating-point control word of who calls. */
+static inline uint64_t context_modes(void)
+{
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr;
+}
+
+static inline void context_set_modes(struct context *context, uint64_t modes)
+{
+    context->fpcr = modes;
+}
+
+/*
+ * Makes a context that calls entry(arg) on the stack that ends at top; entry never returns. Its
+ * modes are to be set.
+ */
 void context_make(struct context *context, void *top, void (*entry)(void *arg), void *arg);
 
 #endif

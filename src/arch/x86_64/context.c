@@ -28,15 +28,10 @@ __asm__(".text\n"
 void context_make(struct context *context, void *top, void (*entry)(void *arg), void *arg)
 {
     void **frame = (void **)(((uintptr_t)top & ~(uintptr_t)15) - 16);
-    uint16_t fpcw;
 
     frame[0] = (void *)(uintptr_t)entry;
     frame[1] = arg;
     context->sp = frame;
     context->fp = frame;
     context->pc = (void *)(uintptr_t)context_start;
-    __asm__ volatile("stmxcsr %0" : "=m"(context->mxcsr));
-    __asm__ volatile("fnstcw %0" : "=m"(fpcw));
-    context->mxcsr &= ~0x3fu; /* control bits, without the sticky status of the creator */
-    context->fpcw = fpcw;
 }

@@ -63,7 +63,27 @@ __attribute__((always_inline)) static inline void context_switch(struct context 
                        "memory" CONTEXT_CLOBBERS_WIDE);
 }
 
-/* Makes a context that calls entry(arg) on the stack that ends at top; entry never returns. */
+/* The floating-point control words of who calls, without the sticky status of its operations. */
+static inline uint64_t context_modes(void)
+{
+    uint32_t mxcsr;
+    uint16_t fpcw;
+
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    __asm__ volatile("fnstcw %0" : "=m"(fpcw));
+    return (uint64_t)fpcw << 32 | (mxcsr & ~0x3fu);
+}
+
+static inline void context_set_modes(struct context *context, uint64_t modes)
+{
+    context->mxcsr = (uint32_t)modes;
+    context->fpcw = (uint32_t)(modes >> 32);
+}
+
+/*
+ * Makes a context that calls entry(arg) on the stack that ends at top; entry never returns. Its
+ * modes are to be set.
+ */
 void context_make(struct context *context, void *top, void (*entry)(void *arg), void *arg);
 
 #endif
