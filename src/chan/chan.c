@@ -368,34 +368,52 @@ int rn_chan_close_cause(struct rn_chan *ch)
 
 /* ---- making and freeing ---- */
 
-int rn_chan_new(struct rn_chan **out, size_t element_size, const rn_chan_options *opt)
+/* posix_memalign would cost several times as much as malloc. */
+static struct rn_chan *chan_alloc(size_t bytes)
+{
+    unsigned char *memory = malloc(bytes + CACHE_LINE - 1);
+    if (memory == NULL)
+        return NULL;
+    struct rn_chan *ch = (struct rn_chan *)(memory + (-(uintptr_t)memory & (CACHE_LINE - 1)));
+    memset(ch, 0, sizeof *ch);
+    ch->memory = memory;
+    return ch;
+}
+
+int chan_new_with(struct rn_chan **out, size_t element_size, const rn_chan_options *opt,
+                  size_t room)
 {
     static const rn_chan_options defaults;
     size_t bytes;
 
     opt = opt == NULL ? &defaults : opt;
     if (__builtin_mul_overflow(element_size, opt->capacity, &bytes) ||
-        __builtin_add_overflow(bytes, sizeof(struct rn_chan) + CACHE_LINE, &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct rn_chan) + CACHE_LINE + room, &bytes) ||
         bytes > PTRDIFF_MAX || opt->capacity > PTRDIFF_MAX) {
         error_detail_set("a channel of %zu elements of %zu bytes is too large", opt->capacity,
                          element_size);
         return -EINVAL;
     }
-    void *memory = NULL;
-    if (posix_memalign(&memory, CACHE_LINE, bytes) != 0) {
+    struct rn_chan *ch = chan_alloc(bytes);
+    if (ch == NULL) {
         error_detail_set("out of memory for a channel of %zu bytes", bytes);
         return -ENOMEM;
     }
-    struct rn_chan *ch = memory;
-    memset(ch, 0, sizeof *ch);
     ch->capacity = opt->capacity;
     ch->element_size = element_size;
     ch->drop = opt->drop;
     ch->name = opt->name;
+    if (room != 0)
+        ch->owner = memset(ch->elements + (element_size * opt->capacity + 15) / 16 * 16, 0, room);
     store_relaxed(&ch->references, 1);
     chan_publish_ready(ch);
     *out = ch;
     return 0;
+}
+
+int rn_chan_new(struct rn_chan **out, size_t element_size, const rn_chan_options *opt)
+{
+    return chan_new_with(out, element_size, opt, 0);
 }
 
 struct rn_chan *rn_chan_make_untyped_with(size_t element_size, const rn_chan_options *opt)
@@ -435,7 +453,7 @@ void rn_chan_release_untyped(struct rn_chan *ch)
         ch->on_free(ch);
     if (ch->drop != NULL)
         drop_elements(ch);
-    free(ch);
+    free(ch->memory);
 }
 
 /* ---- asking ---- */

@@ -37,6 +37,7 @@ struct rn_chan {
     size_t element_size;
     void (*drop)(void *element);
     const char *name;
+    void *memory; /* what malloc gave: the channel begins at its first cache line */
     atomic_u32 references;
 
     /* For who builds on channels, set before the channel is shared; called outside the lock. */
@@ -45,6 +46,12 @@ struct rn_chan {
     void *owner;
     unsigned char elements[] __attribute__((aligned(16)));
 };
+
+/*
+ * rn_chan_new with room for bytes more, zeroed, which go when the channel goes; owner points there.
+ */
+int chan_new_with(struct rn_chan **out, size_t element_size, const rn_chan_options *opt,
+                  size_t room);
 
 /* What one step did under the lock. */
 enum chan_step {

@@ -16,8 +16,8 @@
 #include "chan/time_chan.h"
 #include "sched/timer.h"
 
+#include <errno.h>
 #include <runnel/time.h>
-#include <stdlib.h>
 
 enum ticker_state {
     TICKER_STOPPED,
@@ -155,14 +155,6 @@ static int ticker_begin(struct rn_ticker *t, rn_duration period)
     return err;
 }
 
-/*
- * The last release: by rn_ticker_free, which stopped it, or by somebody who received even longer.
- */
-static void ticker_gone(struct rn_chan *chan)
-{
-    free(chan->owner);
-}
-
 int rn_ticker_new(rn_ticker **out, rn_duration period)
 {
     return rn_ticker_new_with(out, period, RN_TICK_SKIP);
@@ -172,20 +164,17 @@ int rn_ticker_new_with(rn_ticker **out, rn_duration period, rn_tick_policy polic
 {
     if (period <= 0 || (unsigned)policy > RN_TICK_DELAY)
         return -EINVAL;
-    struct rn_ticker *t = calloc(1, sizeof *t);
+    struct rn_chan *chan;
+    bool skip = policy == RN_TICK_SKIP;
+    struct rn_ticker *t = time_chan_new(&chan, sizeof *t, NULL, skip ? NULL : received);
     if (t == NULL)
         return -ENOMEM;
-    bool skip = policy == RN_TICK_SKIP;
+    t->chan = chan;
     t->policy = policy;
     t->timer.fire = skip ? fire_skip : fire_await;
-    int err = time_chan_new(&t->chan, t, ticker_gone, skip ? NULL : received);
-    if (err != 0) {
-        free(t);
-        return err;
-    }
-    err = ticker_begin(t, period);
+    int err = ticker_begin(t, period);
     if (err != 0)
-        rn_chan_release(t->chan); /* frees t */
+        rn_chan_release(t->chan); /* t too */
     else
         *out = t;
     return err;

@@ -6,9 +6,12 @@
 
 #include <runnel/time.h>
 
-/* For one time. on_recv may be NULL; on_free gets the last release. 0 or -ENOMEM. */
-int time_chan_new(struct rn_chan **out, void *owner, void (*on_free)(struct rn_chan *ch),
-                  void (*on_recv)(struct rn_chan *ch));
+/*
+ * For one time, with its owner, zeroed, in the same memory. The hooks may be NULL; on_free gets the
+ * last release. The owner, or NULL without memory; its channel is in *out.
+ */
+void *time_chan_new(struct rn_chan **out, size_t owner_bytes, void (*on_free)(struct rn_chan *ch),
+                    void (*on_recv)(struct rn_chan *ch));
 
 /*
  * Takes back a time that nobody received yet; true when there was one. Unlike a receive it calls no

@@ -1,9 +1,8 @@
 /*
  * Timers and tickers: a scheduler's timer that sends on a channel.
  *
- * The struct lives as long as its channel: on_free frees it. So whoever retained the channel may
- * receive after the timer was freed, and rn_after is a timer of which only the channel is given
- * out.
+ * The struct lives in its channel's memory, and as long. So whoever retained the channel may receive
+ * after the timer was freed, and rn_after is a timer of which only the channel is given out.
  *
  * Two locks. control makes stop and reset exclude each other; it is held while timer_stop waits for
  * a fire that runs, so fire must not take it. lock guards `running` (a ticker's state) between
@@ -53,12 +52,18 @@ static void timer_fire_func(struct timer *timer)
     spin_unlock(&t->lock);
 }
 
-/* Under control. True when a fire was prevented or its value taken back. */
+/*
+ * Under control. True when a fire was prevented or its value taken back. One that does not run was
+ * halted before, or could not be armed again by a fire that has let go of lock.
+ */
 static bool timer_halt(struct rn_timer *t)
 {
     spin_lock(&t->lock);
+    bool running = t->running;
     t->running = false;
     spin_unlock(&t->lock);
+    if (!running)
+        return false;
     bool armed = timer_stop(&t->timer);
     return (t->chan != NULL && time_chan_take_back(t->chan)) || armed;
 }
@@ -73,20 +78,18 @@ static int timer_begin(struct rn_timer *t, rn_duration d)
 static void timer_gone(struct rn_chan *chan)
 {
     struct rn_timer *t = chan->owner;
-    timer_stop(&t->timer); /* rn_after's, released while it was pending */
-    free(t);
+    if (t->running)
+        timer_stop(&t->timer); /* rn_after's, released while it was pending */
 }
 
 rn_timer *rn_timer_new(rn_duration d)
 {
-    struct rn_timer *t = calloc(1, sizeof *t);
+    struct rn_chan *chan;
+    struct rn_timer *t = time_chan_new(&chan, sizeof *t, timer_gone, NULL);
     if (t == NULL)
         return NULL;
+    t->chan = chan;
     t->timer.fire = timer_fire_chan;
-    if (time_chan_new(&t->chan, t, timer_gone, NULL) != 0) {
-        free(t);
-        return NULL;
-    }
     if (timer_begin(t, d) != 0) {
         rn_chan_release(t->chan);
         return NULL;
