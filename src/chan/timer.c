@@ -1,8 +1,9 @@
 /*
  * Timers and tickers: a scheduler's timer that sends on a channel.
  *
- * The struct lives in its channel's memory, and as long. So whoever retained the channel may receive
- * after the timer was freed, and rn_after is a timer of which only the channel is given out.
+ * The struct lives in its channel's memory, and as long. So whoever retained the channel may
+ * receive after the timer was freed, and rn_after is a timer of which only the channel is given
+ * out.
  *
  * Two locks. control makes stop and reset exclude each other; it is held while timer_stop waits for
  * a fire that runs, so fire must not take it. lock guards `running` (a ticker's state) between

@@ -89,6 +89,16 @@ static inline void annotate_stack_gone(struct fiber *fiber)
 #endif
 }
 
+/* Whether valgrind runs the program: it complains of system calls that it does not know. */
+static inline bool annotate_emulated(void)
+{
+#ifdef ANNOTATE_VALGRIND
+    return RUNNING_ON_VALGRIND;
+#else
+    return false;
+#endif
+}
+
 /* A fiber begins on its stack / has ended and left it. */
 static inline void annotate_fiber_begin(struct fiber *fiber)
 {

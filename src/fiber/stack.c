@@ -2,8 +2,8 @@
  * Slabs, the pool of free stacks, and the layout of one stack; see stack.h.
  *
  * Invariant: a slot is in exactly one place: in use, in a worker's cache, in a magazine of its
- * class, or in its slab's cold list. Guards are set when a slot is first used and stay until the
- * slab goes.
+ * class, or in its slab's cold list. Guards are set when a slot is first used, for some more slots
+ * at once, and stay until the slab goes.
  *
  * Hot stacks are listed in magazines, arrays of pointers, one of which comes with each slab: so
  * there is always room, and moving hundreds touches none of them. All magazines of a class that are
@@ -29,6 +29,7 @@
 #define HOT_KEEP 256    /* hot stacks of a class that trimming leaves */
 #define GUARD_PAGES 4   /* a frame larger than this could jump over the guard */
 #define GUARD_BYTES_MIN (16u << 10)
+#define GUARD_BATCH 16 /* slots that get their guards at once */
 
 struct magazine {
     struct magazine *next;
@@ -43,6 +44,7 @@ struct slab {
     uint32_t order; /* its class: slots of STACK_BYTES_MIN << order bytes */
     uint32_t slots;
     uint32_t cold_count;
+    uint64_t guarded; /* a bit for each slot */
     uint8_t cold[SLAB_SLOTS_MAX];
     _Atomic(struct fiber *) fibers[SLAB_SLOTS_MAX]; /* set at first use */
     struct magazine magazine;                       /* holds stacks of any slab of its class */
@@ -136,30 +138,6 @@ static struct slab *slab_new(uint32_t order)
     return slab;
 }
 
-/* First use of a slot: the guard, the control block. The pool's lock is not held. */
-static int slot_open(struct slab *slab, uint32_t slot, const char **detail)
-{
-    static char text[160]; /* the same words whoever writes them */
-    struct fiber *fiber = slot_fiber(slab, slot);
-    bool split;
-    int err = os_guard(slot_base(slab, slot), pool.guard_bytes, &split);
-
-    if (err != 0) {
-        snprintf(text, sizeof text,
-                 "cannot guard one more stack: the limit on mappings, vm.max_map_count = %ld, is "
-                 "reached (a kernel from 6.13 needs none)",
-                 os_mapping_limit());
-        *detail = text;
-        return -ENOMEM;
-    }
-    fiber->kind = FIBER_STACK;
-    fiber->slab = slab;
-    fiber->slot = slot;
-    annotate_stack_made(fiber, slot_base(slab, slot) + pool.guard_bytes, fiber);
-    store_release(&slab->fibers[slot], fiber); /* E12: publishes the control block to dumps */
-    return 0;
-}
-
 static void cold_push_locked(struct slab *slab, uint32_t slot)
 {
     if (slab->cold_count == 0)
@@ -175,18 +153,47 @@ static uint32_t cold_pop_locked(struct slab *slab)
     return slot;
 }
 
-/* A slab of this class with a cold slot, its slot taken; makes a slab when there is none. */
-static struct slab *cold_take(uint32_t order, uint32_t *slot)
+static bool is_guarded(const struct slab *slab, uint32_t slot)
+{
+    return slab->guarded >> slot & 1;
+}
+
+/* Slots that were taken from a slab's cold list, one after the other. */
+struct cold_run {
+    struct slab *slab;
+    uint32_t slot;  /* the first */
+    uint32_t count; /* more than one when they need guards */
+    bool guarded;
+};
+
+static void cold_pop_run_locked(struct slab *slab, struct cold_run *run)
+{
+    uint32_t most = annotate_emulated() ? 1 : GUARD_BATCH;
+
+    run->slab = slab;
+    run->slot = cold_pop_locked(slab);
+    run->guarded = is_guarded(slab, run->slot);
+    run->count = 1;
+    while (!run->guarded && run->count < most && slab->cold_count > 0) {
+        uint32_t next = slab->cold[slab->cold_count - 1];
+        if (next != run->slot + run->count || is_guarded(slab, next))
+            break;
+        cold_pop_locked(slab);
+        run->count++;
+    }
+}
+
+/* Cold slots of this class, taken; makes a slab when there is none. */
+static int cold_take(uint32_t order, struct cold_run *run)
 {
     struct list *list = &pool.classes[order].cold_slabs;
-    struct slab *slab = NULL;
 
     spin_lock(&pool.lock);
     if (list_empty(list)) {
         spin_unlock(&pool.lock);
-        slab = slab_new(order);
+        struct slab *slab = slab_new(order);
         if (slab == NULL)
-            return NULL;
+            return -ENOMEM;
         spin_lock(&pool.lock);
         list_push_back(&pool.slabs, &slab->node);
         list_push_front(list, &slab->cold_node);
@@ -194,35 +201,61 @@ static struct slab *cold_take(uint32_t order, uint32_t *slot)
         pool.classes[order].empty = &slab->magazine;
         pool.reserved += slab->slots;
     }
-    slab = container_of(list->first, struct slab, cold_node);
-    *slot = cold_pop_locked(slab);
+    cold_pop_run_locked(container_of(list->first, struct slab, cold_node), run);
     spin_unlock(&pool.lock);
-    return slab;
+    return 0;
+}
+
+/* Guards what was taken, as far as the system does at once, and gives back all but the first. */
+static int guard(struct cold_run *run)
+{
+    struct slab *slab = run->slab;
+    int done = os_guard(slot_base(slab, run->slot), pool.guard_bytes, class_bytes(slab->order),
+                        run->count);
+
+    spin_lock(&pool.lock);
+    for (uint32_t i = run->count; i-- > 0;) {
+        if ((int)i < done)
+            slab->guarded |= 1ull << (run->slot + i);
+        if (i > 0 || done < 0)
+            cold_push_locked(slab, run->slot + i);
+    }
+    spin_unlock(&pool.lock);
+    return done < 0 ? done : 0;
+}
+
+static const char *guard_detail(void)
+{
+    static char text[160]; /* the same words whoever writes them */
+
+    snprintf(text, sizeof text,
+             "cannot guard one more stack: the limit on mappings, vm.max_map_count = %ld, is "
+             "reached (a kernel from 6.13 needs none)",
+             os_mapping_limit());
+    return text;
 }
 
 static int cold_open(struct fiber **out, uint32_t order, const char **detail)
 {
-    uint32_t slot;
-    struct slab *slab = cold_take(order, &slot);
+    struct cold_run run;
 
-    if (slab == NULL) {
+    if (cold_take(order, &run) != 0) {
         *detail = "no address space for one more slab of stacks";
         return -ENOMEM;
     }
-    struct fiber *fiber = load_relaxed(&slab->fibers[slot]);
-    if (fiber == NULL) {
-        int err = slot_open(slab, slot, detail);
-        if (err != 0) {
-            spin_lock(&pool.lock);
-            cold_push_locked(slab, slot);
-            spin_unlock(&pool.lock);
-            return err;
-        }
-        fiber = load_relaxed(&slab->fibers[slot]);
+    if (!run.guarded && guard(&run) != 0) {
+        *detail = guard_detail();
+        return -ENOMEM;
     }
-    fiber->kind = FIBER_STACK; /* trimming zeroed the page */
+    struct slab *slab = run.slab;
+    struct fiber *fiber = slot_fiber(slab, run.slot);
+    fiber->kind = FIBER_STACK; /* at first use, or trimming zeroed the page */
     fiber->slab = slab;
-    fiber->slot = slot;
+    fiber->slot = run.slot;
+    if (load_relaxed(&slab->fibers[run.slot]) == NULL) {
+        annotate_stack_made(fiber, slot_base(slab, run.slot) + pool.guard_bytes, fiber);
+        store_release(&slab->fibers[run.slot], fiber); /* E12: publishes it to dumps */
+    }
     *out = fiber;
     return 0;
 }

@@ -20,8 +20,12 @@
 /* Address space without memory behind it, readable and writable, never huge pages. */
 int os_reserve(void **out, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
-/* Makes a range fault on access. *split says whether it used up a mapping (mprotect). */
-int os_guard(void *start, size_t bytes, bool *split);
+/*
+ * Makes ranges fault on access: up to count of them, each `bytes` long, the next one `stride`
+ * further. How many of the first were done, at least 1, or a negative code. Where the kernel has no
+ * markers each uses up a mapping.
+ */
+int os_guard(void *start, size_t bytes, size_t stride, unsigned count);
 /* Gives the memory of a range back; it reads as zeros afterwards. Guards stay. */
 void os_discard(void *start, size_t bytes);
 size_t os_page_size(void);
