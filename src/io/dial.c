@@ -81,7 +81,7 @@ static int attempt(struct race *race, const rn_address *address, rn_fd *out)
         os_fd_close(fd);
         return err;
     }
-    int watched = socket_watch(out, fd);
+    int watched = socket_watch(out, fd, address->network == RN_TCP);
     return watched != 0 ? watched : err;
 }
 

@@ -161,11 +161,15 @@ static int64_t try_write(struct poll_entry *entry, const void *buffer, size_t si
 
 static int64_t read_some(struct call *call, void *buffer, size_t size)
 {
+    struct poll_entry *entry = call->entry;
+
     for (;;) {
-        uint32_t seen = poll_edges(call->entry, POLL_READ);
-        int64_t n = try_read(call->entry, buffer, size);
-        if (n != -EAGAIN || (call->entry->flags & POLL_UNWATCHED))
+        uint32_t seen = poll_edges(entry, POLL_READ);
+        int64_t n = poll_empty(entry, seen) ? -EAGAIN : try_read(entry, buffer, size);
+        if (n != -EAGAIN || (entry->flags & POLL_UNWATCHED)) {
+            poll_note_read(entry, seen, n > 0 && (size_t)n < size);
             return n;
+        }
         int err = call_wait(call, POLL_READ, seen, WAIT_FD_READ);
         if (err != 0)
             return err;

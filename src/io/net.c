@@ -22,11 +22,11 @@
 
 /* ---- what all sockets share ---- */
 
-int socket_watch(rn_fd *out, int fd)
+int socket_watch(rn_fd *out, int fd, bool tcp)
 {
     out->handle = 0;
     fiber_here(); /* starts the runtime, and with it the poller */
-    int err = poll_open(&out->handle, fd, 0, NULL);
+    int err = poll_open(&out->handle, fd, tcp ? POLL_STREAM : 0, NULL);
     if (err != 0) {
         out->handle = 0;
         os_fd_close(fd);
@@ -187,6 +187,16 @@ static int listen_fd(rn_ctx *ctx, const char *text, const rn_listen_config *conf
     return fd >= 0 ? fd : explain_listen(text, &target, fd);
 }
 
+/* Of a socket that may come from systemd. */
+static bool is_tcp(int fd)
+{
+    rn_address local = {.length = sizeof local.sockaddr};
+
+    if (os_socket_is_datagram(fd) != 0 || os_socket_local(fd, local.sockaddr, &local.length) != 0)
+        return false;
+    return address_family(&local) == AF_INET || address_family(&local) == AF_INET6;
+}
+
 int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *config, rn_fd *out)
 {
     static const rn_listen_config defaults;
@@ -205,7 +215,7 @@ int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *config, 
         fd = listen_fd(ctx, address, config);
     if (fd < 0)
         return fd;
-    err = socket_watch(out, fd);
+    err = socket_watch(out, fd, is_tcp(fd));
     return err == 0 ? 0 : rn_error_with(err, "listen on %.120s: %s", address, rn_strerror(err));
 }
 
@@ -256,7 +266,7 @@ int rn_accept(rn_ctx *ctx, rn_fd listener, rn_fd *out)
     if (err != 0)
         return err;
     int fd = accept_fd(&call);
-    err = fd < 0 ? fd : socket_watch(out, fd);
+    err = fd < 0 ? fd : socket_watch(out, fd, (call.entry->flags & POLL_STREAM) != 0);
     call_end(&call);
     if (err == -EMFILE || err == -ENFILE)
         return rn_error_with(err, "accept: %s", socket_strerror(err, why, sizeof why));

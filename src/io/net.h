@@ -9,8 +9,11 @@
 
 #include <runnel/fd.h>
 
-/* Makes a handle of a descriptor that is non-blocking already. On an error it is closed. */
-int socket_watch(rn_fd *out, int fd);
+/*
+ * Makes a handle of a descriptor that is non-blocking already. On an error it is closed. tcp: it is
+ * a TCP connection, or its listener.
+ */
+int socket_watch(rn_fd *out, int fd, bool tcp);
 
 /* What every TCP socket of ours has: small writes at once, and asking silent peers. */
 void socket_tcp_defaults(int fd);

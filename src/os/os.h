@@ -69,6 +69,8 @@ enum { OS_READABLE = 1, OS_WRITABLE = 2 };
 struct os_event {
     uint64_t tag;
     int events; /* OS_READABLE, OS_WRITABLE; both on error or hang-up */
+    /* The end, an error, or urgent data is there: what a short read leaves behind is not told. */
+    bool final;
 };
 
 struct os_poller {

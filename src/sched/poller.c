@@ -124,6 +124,8 @@ static uint64_t entry_begin(struct poll_entry *entry, int fd, unsigned flags,
     entry->flags = flags;
     entry->kept = false;
     entry->callback = callback;
+    store_relaxed(&entry->final, 0);
+    store_relaxed(&entry->empty_at, load_relaxed(&entry->edges[POLL_READ]) - 1);
     uint64_t handle = handle_of(entry);
     spin_unlock(&entry->lock);
     return handle;
@@ -243,6 +245,8 @@ static int deliver(const struct os_event *event)
         spin_unlock(&entry->lock); /* of a handle that was closed meanwhile */
         return 0;
     }
+    if (event->final)
+        store_relaxed(&entry->final, 1); /* E21: before the edge */
     if (event->events & OS_READABLE) {
         add_seq(&entry->edges[POLL_READ], 1); /* E21 */
         queues |= 1u << POLL_READ;

@@ -25,7 +25,8 @@ enum poll_queue { POLL_READ, POLL_WRITE, POLL_EITHER, POLL_QUEUES };
 enum poll_flags {
     POLL_SHARED = 1,          /* others use the open file: its mode is left alone */
     POLL_WAS_NONBLOCKING = 2, /* the mode to be restored when the descriptor is given back */
-    POLL_UNWATCHED = 4        /* a regular file: always ready; the kernel's poller refuses it */
+    POLL_UNWATCHED = 4,       /* a regular file: always ready; the kernel's poller refuses it */
+    POLL_STREAM = 8           /* TCP: a read of less than was asked for has emptied the queue */
 };
 
 /*
@@ -40,6 +41,8 @@ struct poll_entry {
     unsigned flags;
     bool kept;           /* given back by poll_release: the last reference leaves it open */
     atomic_u32 edges[2]; /* by POLL_READ, POLL_WRITE; written under lock, read without */
+    atomic_u32 final;    /* 1: an event told of the end; set under lock before the edge counts */
+    atomic_u32 empty_at; /* edges[POLL_READ] before a read that left nothing; see poll_empty */
     struct waitq waiters[POLL_QUEUES]; /* wait/'s waiters */
     struct poll_entry *next_free;      /* guarded by the table's lock */
     void (*callback)(bool stopping);   /* the library's own: called on each edge, under no lock */
@@ -94,6 +97,25 @@ static inline uint32_t poll_edges(struct poll_entry *entry, enum poll_queue queu
     if (queue != POLL_EITHER)
         return load_acquire(&entry->edges[queue]); /* E21: before the system call */
     return load_acquire(&entry->edges[POLL_READ]) + load_acquire(&entry->edges[POLL_WRITE]);
+}
+
+/*
+ * Whether a read would find nothing, so that it need not be tried: since a read that was short, at
+ * `seen` edges, no further edge has come. Only of a POLL_STREAM. What arrives after such a read
+ * makes an edge; but an end, an error, or the rest behind urgent data may have been there before
+ * it, told with the same edge as the bytes. So once an event has said that, reads are tried.
+ */
+static inline bool poll_empty(struct poll_entry *entry, uint32_t seen)
+{
+    return (entry->flags & POLL_STREAM) && load_relaxed(&entry->empty_at) == seen &&
+           load_relaxed(&entry->final) == 0; /* E21: final is set before the edge that we saw */
+}
+
+/* A read has been tried after `seen` edges. */
+static inline void poll_note_read(struct poll_entry *entry, uint32_t seen, bool emptied)
+{
+    if (entry->flags & POLL_STREAM)
+        store_relaxed(&entry->empty_at, emptied ? seen : seen - 1);
 }
 
 /*

@@ -204,6 +204,76 @@ TEST_FIBER(a_client_that_gave_up_can_still_be_accepted)
     rn_fd_close(s.fd);
 }
 
+/* ---- what comes with the same event as bytes ---- */
+
+static void yield_some(unsigned *seed)
+{
+    for (int n = rand_r(seed) % 4; n > 0; n--)
+        rn_yield();
+}
+
+struct talker {
+    rn_fd fd;
+    unsigned seed;
+    bool vanishes;
+};
+
+static void say_and_go(void *arg)
+{
+    struct talker *t = arg;
+
+    yield_some(&t->seed);
+    expect_write(t->fd, "last");
+    yield_some(&t->seed);
+    expect_write(t->fd, "words");
+    yield_some(&t->seed);
+    if (t->vanishes)
+        vanish(t->fd);
+    else
+        rn_fd_close(t->fd);
+}
+
+/* A short read is the last one that need not wait; yet the end is not waited for in vain. */
+TEST_FIBER(the_end_is_seen_whenever_it_comes)
+{
+    unsigned seed = 1;
+
+    for (int round = 0; round < rounds(500); round++) {
+        struct conns c = conns_new();
+        bool vanishes = round % 5 == 0;
+        char buffer[100];
+        size_t got = 0;
+        ssize_t n;
+
+        EXPECT_OK(rn_go_copy(say_and_go, &(struct talker){c.a, (unsigned)round, vanishes}));
+        yield_some(&seed);
+        while ((n = rn_fd_read(NULL, c.b, buffer, sizeof buffer)) > 0) {
+            got += (size_t)n;
+            yield_some(&seed);
+        }
+        EXPECT_EQ(n, vanishes ? -ECONNRESET : 0);
+        EXPECT(vanishes || got == 9);
+        rn_fd_close(c.b);
+    }
+}
+
+TEST_FIBER(urgent_data_hides_nothing)
+{
+    for (int round = 0; round < 20; round++) {
+        struct conns c = conns_new();
+        char buffer[100] = "";
+        size_t got = 0;
+
+        expect_write(c.a, "before");
+        EXPECT_EQ(send(rn_fd_number(c.a), "!", 1, MSG_OOB), 1);
+        expect_write(c.a, "after");
+        for (ssize_t n = 1; n > 0 && got < 11; got += (size_t)n) /* a read stops at the mark */
+            n = rn_fd_read(NULL, c.b, buffer + got, sizeof buffer - got);
+        EXPECT_STR(buffer, "beforeafter");
+        conns_close(c);
+    }
+}
+
 /* ---- large writes ---- */
 
 static char pattern(size_t i)

@@ -51,7 +51,7 @@ void os_poller_close(struct os_poller *poller)
 
 int os_poller_add(struct os_poller *poller, int fd, uint64_t tag)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+    struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.u64 = tag};
     return epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
@@ -87,7 +87,7 @@ static int translate(uint32_t events)
 {
     int out = 0;
 
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         out |= OS_READABLE;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         out |= OS_WRITABLE;
@@ -109,7 +109,10 @@ int os_poller_wait(struct os_poller *poller, struct os_event *events, int room, 
         if (raw[i].data.u64 == WAKE_TAG && timeout_ns == 0)
             os_poller_wake(poller); /* meant for somebody who waits, or is about to */
         else if (raw[i].data.u64 != WAKE_TAG)
-            events[kept++] = (struct os_event){raw[i].data.u64, translate(raw[i].events)};
+            events[kept++] = (struct os_event){
+                .tag = raw[i].data.u64,
+                .events = translate(raw[i].events),
+                .final = (raw[i].events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0};
     return kept;
 }
 
