@@ -48,6 +48,11 @@ void os_yield(void);
 int64_t os_thread_cpu_ns(struct os_thread thread);
 /* Processors that affinity and the cgroup's quota leave to this process; at least 1. */
 int os_cpus(void);
+/*
+ * The processors that the cgroup's quota buys, rounded up; 0: there is no limit. root stands before
+ * /proc and /sys: "", but in tests.
+ */
+int os_quota_cpus(const char *root);
 /* Threads of this process, or a negative code. */
 int os_thread_count(void);
 /* A negative code ends the wait: -ETIMEDOUT. It returns at once when *word != value. */

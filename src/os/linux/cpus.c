@@ -34,31 +34,32 @@ static int read_two(const char *path, long long *a, long long *b)
     return n < 0 ? 0 : n;
 }
 
-static int v2_quota_at(const char *group)
+static int v2_quota_at(const char *root, const char *group)
 {
-    char path[PATH_BYTES_MAX + 64];
+    char path[2 * PATH_BYTES_MAX + 64];
     long long quota = 0, period = 0;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup%s/cpu.max", root, group);
     return read_two(path, &quota, &period) == 2 ? quota_cpus(quota, period) : 0;
 }
 
-static int v1_quota_at(const char *group)
+static int v1_quota_at(const char *root, const char *group)
 {
-    char path[PATH_BYTES_MAX + 64];
+    char path[2 * PATH_BYTES_MAX + 64];
     long long quota = 0, period = 0, unused;
-    snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", root, group);
     if (read_two(path, &quota, &unused) < 1)
         return 0;
-    snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", root, group);
     return read_two(path, &period, &unused) >= 1 ? quota_cpus(quota, period) : 0;
 }
 
 /* The tightest limit from this group up to the root. group is cut short on the way. */
-static int tightest(char *group, int (*quota_at)(const char *group))
+static int tightest(const char *root, char *group,
+                    int (*quota_at)(const char *root, const char *group))
 {
     int least = 0;
     for (;;) {
-        int cpus = quota_at(group);
+        int cpus = quota_at(root, group);
         if (cpus > 0 && (least == 0 || cpus < least))
             least = cpus;
         char *slash = strrchr(group, '/');
@@ -69,7 +70,7 @@ static int tightest(char *group, int (*quota_at)(const char *group))
 }
 
 /* A line of /proc/self/cgroup: "0::/path" (v2) or "4:cpu,cpuacct:/path" (v1). */
-static int line_quota(char *line)
+static int line_quota(const char *root, char *line)
 {
     char *controllers = strchr(line, ':');
     char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
@@ -78,22 +79,24 @@ static int line_quota(char *line)
     *group++ = 0;
     group[strcspn(group, "\n")] = 0;
     if (controllers[1] == 0)
-        return tightest(group, v2_quota_at);
+        return tightest(root, group, v2_quota_at);
     for (char *word = strtok(controllers + 1, ","); word != NULL; word = strtok(NULL, ","))
         if (strcmp(word, "cpu") == 0)
-            return tightest(group, v1_quota_at);
+            return tightest(root, group, v1_quota_at);
     return 0;
 }
 
-static int cgroup_cpus(void)
+int os_quota_cpus(const char *root)
 {
-    char line[PATH_BYTES_MAX];
+    char line[PATH_BYTES_MAX], path[PATH_BYTES_MAX + 64];
     int least = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    FILE *file = fopen(path, "re");
     if (file == NULL)
         return 0;
     while (fgets(line, sizeof line, file) != NULL) {
-        int cpus = line_quota(line);
+        int cpus = line_quota(root, line);
         if (cpus > 0 && (least == 0 || cpus < least))
             least = cpus;
     }
@@ -104,7 +107,7 @@ static int cgroup_cpus(void)
 int os_cpus(void)
 {
     int cpus = affinity_cpus();
-    int quota = cgroup_cpus();
+    int quota = os_quota_cpus("");
     if (quota > 0 && quota < cpus)
         cpus = quota;
     return cpus > 0 ? cpus : 1;
