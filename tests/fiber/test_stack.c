@@ -4,6 +4,9 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#define DEEP_BYTES 16384
 
 /* Uses at least bytes of stack, and really touches them. */
 __attribute__((noinline)) static int dig(size_t bytes)
@@ -72,6 +75,86 @@ TEST_FIBER(stacks_are_used_again)
     }
     await_live(1);
     EXPECT(stats_now().stacks_reserved < 10000);
+}
+
+struct place {
+    uintptr_t *frame;
+    int_chan hold;
+};
+
+static void tell_place(void *arg)
+{
+    struct place *p = arg;
+    int value;
+
+    *p->frame = (uintptr_t)__builtin_frame_address(0);
+    EXPECT_EQ(rn_recv(NULL, p->hold, &value), RN_ECLOSED);
+}
+
+/* Else the hot ends of all stacks would compete for the same few lines of a cache. */
+TEST_FIBER(the_tops_of_stacks_fall_into_different_cache_sets)
+{
+    enum { STACKS = 12, LINE_BYTES = 64, SETS = 64 };
+    int_chan hold = rn_chan_make(int, 0);
+    uintptr_t frames[STACKS] = {0};
+    bool taken[SETS] = {false};
+
+    for (int i = 0; i < STACKS; i++)
+        EXPECT_EQ(rn_go_copy(tell_place, &(struct place){&frames[i], hold}), 0);
+    await_waiters(hold, STACKS);
+    for (int i = 0; i < STACKS; i++) {
+        uintptr_t set = frames[i] / LINE_BYTES % SETS;
+        EXPECT(!taken[set]);
+        taken[set] = true;
+    }
+    EXPECT_EQ(rn_close(hold), 0);
+    await_live(1);
+    rn_chan_release(hold);
+}
+
+/* The memory that this process has, in bytes. */
+static size_t resident_bytes(void)
+{
+    unsigned long total, resident;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    EXPECT(file != NULL);
+    EXPECT_EQ(fscanf(file, "%lu %lu", &total, &resident), 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void dig_and_hold(void *arg)
+{
+    int value;
+
+    EXPECT_EQ(dig(DEEP_BYTES), 0);
+    EXPECT_EQ(rn_recv(NULL, *(int_chan *)arg, &value), RN_ECLOSED);
+}
+
+/* A worker keeps a thousand stacks as they are, to be used again soon, and the pool some hundred. */
+TEST(the_memory_of_idle_stacks_is_given_back)
+{
+    enum { STACKS = 4000 };
+    int_chan hold = rn_chan_make(int, 0);
+    size_t before, full;
+
+    if (UNDER_ASAN || UNDER_TSAN || getenv("TEST_EMULATOR") != NULL)
+        return; /* what they know about a page takes more than the page, and stays */
+    setenv("RUNNEL_WORKERS", "1", 1);
+    EXPECT_EQ(rn_start(), 0);
+    before = resident_bytes();
+    for (int i = 0; i < STACKS; i++)
+        EXPECT_EQ(rn_go(dig_and_hold, &hold), 0);
+    await_waiters(hold, STACKS);
+    full = resident_bytes();
+    EXPECT(full - before >= STACKS * (size_t)DEEP_BYTES);
+    EXPECT_EQ(rn_close(hold), 0);
+    await_live(0);
+    while (resident_bytes() - before > (full - before) / 2)
+        rn_yield();
+    rn_chan_release(hold);
+    EXPECT_EQ(rn_stop(), 0);
 }
 
 static void dig_for_ever(void *arg)
