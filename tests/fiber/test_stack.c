@@ -132,7 +132,7 @@ static void dig_and_hold(void *arg)
     EXPECT_EQ(rn_recv(NULL, *(int_chan *)arg, &value), RN_ECLOSED);
 }
 
-/* A worker keeps a thousand stacks as they are, to be used again soon, and the pool some hundred. */
+/* A worker keeps a thousand stacks as they are, to be used soon, and the pool some hundred. */
 TEST(the_memory_of_idle_stacks_is_given_back)
 {
     enum { STACKS = 4000 };

@@ -797,12 +797,3 @@ TEST_FIBER(a_start_that_fails_closes_the_channel_at_the_end)
     rn_pipeline_free(p);
     rn_chan_release(out);
 }
-
-TEST_DIES(a_stage_added_after_the_start_is_misuse, "added to a pipeline that has been started",
-          SIGABRT)
-{
-    rn_pipeline *p = rn_pipeline_new(NULL, NULL);
-
-    rn_pipeline_run(p);
-    rn_stream_from_array(int, p, numbers(), 10);
-}

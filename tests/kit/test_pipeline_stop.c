@@ -660,3 +660,13 @@ TEST_DIES(free_from_a_stage_is_misuse, "rn_pipeline_free was called from a funct
     rn_stream_for_each(rn_stream_generate(struct token, p, make), free_itself, .arg = p);
     rn_pipeline_run(p);
 }
+
+TEST_DIES(a_stage_added_after_the_start_is_misuse, "added to a pipeline that has been started",
+          SIGABRT)
+{
+    static const int numbers[10];
+    rn_pipeline *p = rn_pipeline_new(NULL, NULL);
+
+    rn_pipeline_run(p);
+    rn_stream_from_array(int, p, numbers, 10);
+}
