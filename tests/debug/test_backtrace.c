@@ -1,4 +1,4 @@
-/* Unwinding within a fiber: each caller is found, down to where the fiber begins, and no further. */
+/* Unwinding within a fiber: each caller is found, down to where it begins, and no further. */
 #include "core.h"
 #include "test.h"
 
