@@ -5,8 +5,8 @@
  * Stages were built from the sources on, so one pass in that order knows of each stage what is in
  * front of it. pipeline_unplan takes away what was made, also of a plan that failed half-way.
  *
- * The names of fibers are kept for ever, each text once: a dump may read one while its fiber is
- * just ending, after the pipeline has been waited for.
+ * The names of fibers are kept until the process ends, each text once: a dump may read one while
+ * its fiber is just ending, after the pipeline has been waited for.
  */
 #include "pipeline_parts.h"
 
@@ -46,6 +46,15 @@ static const char *keep_name_locked(const char *text)
         names.count++;
     }
     return n == NULL ? NULL : n->text;
+}
+
+__attribute__((destructor)) static void free_names(void)
+{
+    for (struct name *n = names.first, *next; n != NULL; n = next) {
+        next = n->next;
+        free(n);
+    }
+    names.first = NULL;
 }
 
 /* The names of a segment's stages, as "numbers|square|even". */
