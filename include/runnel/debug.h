@@ -5,9 +5,9 @@
  *
  * RUNNEL_DEBUG=dump makes SIGQUIT write the same; RUNNEL_DEBUG=stall reports fibers that hold a
  * worker; RUNNEL_DEBUG=leak reports, when rn_run ends, fibers that never ended; RUNNEL_DEBUG=lock
- * checks mutexes: a second lock by the same fiber and an unlock by another abort, a wait for
- * something else under a mutex and an order of locking that can deadlock are reported. Words are
- * joined by commas.
+ * checks mutexes and reader-writer locks: a second lock by the same fiber and an unlock by another
+ * abort, a second lock for reading, a wait for something else under a lock and an order of locking
+ * that can deadlock are reported. Words are joined by commas.
  */
 #ifndef RUNNEL_DEBUG_H
 #define RUNNEL_DEBUG_H

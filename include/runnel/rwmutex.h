@@ -20,7 +20,11 @@
  * 2. Its memory must stay until every unlock and runlock has returned.
  * 3. A reader must not take the lock for reading again: a writer that waits in between stops it for
  *    ever.
- * 4. Unlocking what is not locked that way ends the process with a message.
+ * 4. Unlocking what is not locked that way ends the process with a message. RUNNEL_DEBUG=lock also
+ *    ends it when somebody else than the writer unlocks, when a writer locks again, and when a
+ *    reader becomes a writer; and it reports a second lock for reading, a wait for something else
+ *    under the lock, and orders of locking that can deadlock. With it a reader's lock should be
+ *    given back by who took it, or what is reported may be wrong.
  *
  * At once  every call, from any number of fibers and threads.
  */
@@ -35,7 +39,7 @@ RN_BEGIN_DECLS
 typedef struct rn_ctx rn_ctx;
 
 typedef struct rn_rwmutex {
-    uint64_t rn_private_[8];
+    uint64_t rn_private_[9];
 } rn_rwmutex;
 
 /*

@@ -2,8 +2,10 @@
  * The checks behind RUNNEL_DEBUG=lock; see held.h.
  *
  * Each pair "a was held when b was locked" is an edge; an edge that closes a ring is a deadlock
- * that has only not happened yet. Mutexes have no end that could be seen, so an address that is
- * used again may bring a false report: therefore these are reports, and the program goes on.
+ * that has only not happened yet. Locks have no end that could be seen, so an address that is used
+ * again may bring a false report: therefore these are reports, and the program goes on. So may a
+ * reader whose lock somebody else gives back, which is allowed. Readers count in the order as
+ * writers do: with a writer between them they wait for each other all the same.
  *
  * Everything is bounded: what does not fit is not checked.
  */
@@ -13,6 +15,7 @@
 #include "os/os.h"
 #include "sched/park.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +24,17 @@
 #define EDGES_MAX 1024
 #define SAID_MAX 64
 #define LINE_BYTES_MAX 400
+#define SAID_READ_AGAIN 63 /* no wait reason */
+
+struct held_lock {
+    const void *lock;
+    enum held_kind kind;
+};
 
 struct held {
     uint32_t count;
     uint32_t others; /* held, too, but not remembered */
-    const void *mutexes[HELD_MAX];
+    struct held_lock locks[HELD_MAX];
 };
 
 struct edge {
@@ -55,27 +64,23 @@ static bool said_before_locked(uint64_t what)
     return false;
 }
 
-static void say_park(const struct fiber *self, const void *mutex, enum wait_reason reason)
+static const char *kind_name(enum held_kind kind)
 {
-    char line[LINE_BYTES_MAX];
-    int n = snprintf(line, sizeof line,
-                     "runnel: fiber %llu \"%s\", started at %s:%d, waits (%s) while it holds mutex "
-                     "%p\n",
-                     (unsigned long long)self->id, self->name, self->site->file, self->site->line,
-                     wait_reason_name(reason), mutex);
-
-    os_complain(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    return kind == HELD_MUTEX ? "mutex" : "rwmutex";
 }
 
-static void say_ring(const struct fiber *self, const void *first, const void *then)
+__attribute__((format(printf, 3, 4))) static void say(const struct fiber *self, const char *topic,
+                                                      const char *format, ...)
 {
-    char line[LINE_BYTES_MAX];
-    int n = snprintf(
-        line, sizeof line,
-        "runnel: lock order: fiber %llu \"%s\", started at %s:%d, locks mutex %p while "
-        "it holds %p; elsewhere it is the other way round, so both can wait for ever\n",
-        (unsigned long long)self->id, self->name, self->site->file, self->site->line, then, first);
+    char line[LINE_BYTES_MAX], what[LINE_BYTES_MAX];
+    va_list args;
 
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    int n = snprintf(line, sizeof line, "runnel: %sfiber %llu \"%s\", started at %s:%d, %s\n",
+                     topic, (unsigned long long)self->id, self->name, self->site->file,
+                     self->site->line, what);
     os_complain(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
@@ -126,19 +131,28 @@ static bool add_edge(const void *first, const void *then)
     return ring;
 }
 
-void held_order(const void *mutex)
+static void say_ring(const struct fiber *self, const struct held_lock *first, const void *then,
+                     enum held_kind kind)
+{
+    say(self, "lock order: ",
+        "locks %s %p while it holds %s %p; elsewhere it is the other way round, so both can wait "
+        "for ever",
+        kind_name(kind), then, kind_name(first->kind), first->lock);
+}
+
+void held_order(const void *lock, enum held_kind kind)
 {
     struct fiber *self = fiber_here();
     struct held *held = self->held;
 
     for (uint32_t i = 0; held != NULL && i < held->count; i++)
-        if (held->mutexes[i] != mutex && add_edge(held->mutexes[i], mutex))
-            say_ring(self, held->mutexes[i], mutex);
+        if (held->locks[i].lock != lock && add_edge(held->locks[i].lock, lock))
+            say_ring(self, &held->locks[i], lock, kind);
 }
 
 /* ---- what is held ---- */
 
-void held_add(const void *mutex)
+void held_add(const void *lock, enum held_kind kind)
 {
     struct fiber *self = fiber_here();
     struct held *held = self->held;
@@ -146,42 +160,72 @@ void held_add(const void *mutex)
     if (held == NULL && (held = self->held = calloc(1, sizeof *held)) == NULL)
         return;
     if (held->count < HELD_MAX)
-        held->mutexes[held->count++] = mutex;
+        held->locks[held->count++] = (struct held_lock){lock, kind};
     else
         held->others++;
 }
 
-void held_remove(const void *mutex)
+void held_remove(const void *lock)
 {
     struct held *held = fiber_here()->held;
     uint32_t i;
 
     if (held == NULL)
         return;
-    for (i = held->count; i > 0 && held->mutexes[i - 1] != mutex; i--)
+    for (i = held->count; i > 0 && held->locks[i - 1].lock != lock; i--)
         ;
     if (i > 0) {
         held->count--;
-        memmove(&held->mutexes[i - 1], &held->mutexes[i],
-                (held->count - (i - 1)) * sizeof held->mutexes[0]);
+        memmove(&held->locks[i - 1], &held->locks[i],
+                (held->count - (i - 1)) * sizeof held->locks[0]);
     } else if (held->others > 0) {
         held->others--;
-    } /* else it was locked before the runtime started */
+    } /* else it was locked before the runtime started, or by another reader */
 }
 
-/* A mutex that is waited for under another is a matter of order. */
+bool held_has(const void *lock, enum held_kind kind)
+{
+    const struct held *held = fiber_here()->held;
+
+    for (uint32_t i = 0; held != NULL && i < held->count; i++)
+        if (held->locks[i].lock == lock && held->locks[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* Each thing once for each place where fibers are started. what: a wait reason, or above them. */
+static bool said_before(const struct fiber *self, unsigned what)
+{
+    spin_lock(&order.lock);
+    bool said = said_before_locked((uint64_t)(uintptr_t)self->site * 64 + what);
+    spin_unlock(&order.lock);
+    return said;
+}
+
+void held_read_again(const void *lock)
+{
+    const struct fiber *self = fiber_here();
+
+    if (!said_before(self, SAID_READ_AGAIN))
+        say(self, "",
+            "locks rwmutex %p for reading again: a writer that waits in between stops it for ever",
+            lock);
+}
+
+/* What is waited for under another lock to get a lock is a matter of order. */
+static bool waits_for_lock(enum wait_reason reason)
+{
+    return reason == WAIT_MUTEX || reason == WAIT_RWMUTEX_READ || reason == WAIT_RWMUTEX_WRITE;
+}
+
 void held_park(struct fiber *self, enum wait_reason reason)
 {
     struct held *held = self->held;
-    bool say;
 
-    if (held->count == 0 || reason == WAIT_MUTEX)
+    if (held->count == 0 || waits_for_lock(reason) || said_before(self, reason))
         return;
-    spin_lock(&order.lock);
-    say = !said_before_locked((uint64_t)(uintptr_t)self->site * 64 + reason);
-    spin_unlock(&order.lock);
-    if (say)
-        say_park(self, held->mutexes[0], reason);
+    say(self, "", "waits (%s) while it holds %s %p", wait_reason_name(reason),
+        kind_name(held->locks[0].kind), held->locks[0].lock);
 }
 
 void held_free(struct fiber *fiber)

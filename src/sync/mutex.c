@@ -69,13 +69,13 @@ __attribute__((noinline)) static void debug_lock(rn_ctx *ctx, struct mutex *m)
     if (ctx == NULL)
         CHECK(load_relaxed(&m->owner) != fiber_here(), "mutex %p locked twice by the same fiber",
               (void *)m);
-    held_order(m);
+    held_order(m, HELD_MUTEX);
 }
 
 __attribute__((noinline)) static void debug_note(struct mutex *m)
 {
     store_relaxed(&m->owner, fiber_here());
-    held_add(m);
+    held_add(m, HELD_MUTEX);
 }
 
 static inline void debug_locked(struct mutex *m)

@@ -21,6 +21,7 @@
  * line.
  */
 #include "base/check.h"
+#include "sched/held.h"
 #include "sync/wake.h"
 
 #include <runnel/ctx.h>
@@ -36,6 +37,7 @@ struct __attribute__((may_alias)) rwmutex {
     struct spinlock lock; /* guards the queues and the flags; nothing under it may block */
     struct waitq readers;
     struct waitq writers;
+    _Atomic(struct fiber *) writer; /* RUNNEL_DEBUG=lock: who has it locked, NULL: nobody */
 };
 
 _Static_assert(sizeof(struct rwmutex) == sizeof(rn_rwmutex), "rn_rwmutex has the wrong size");
@@ -49,6 +51,50 @@ static struct rwmutex *rwmutex_of(rn_rwmutex *rw)
 static inline uint64_t readers(uint64_t word)
 {
     return word / READER;
+}
+
+/* ---- debug checks ---- */
+
+/* With a context a wait for oneself is odd, but ends. */
+__attribute__((noinline)) static void debug_rlock(rn_ctx *ctx, struct rwmutex *rw)
+{
+    if (ctx == NULL)
+        CHECK(load_relaxed(&rw->writer) != fiber_here(),
+              "rwmutex %p locked for reading by the fiber that writes", (void *)rw);
+    if (held_has(rw, HELD_READ))
+        held_read_again(rw);
+    held_order(rw, HELD_READ);
+}
+
+__attribute__((noinline)) static void debug_lock(rn_ctx *ctx, struct rwmutex *rw)
+{
+    if (ctx == NULL) {
+        CHECK(load_relaxed(&rw->writer) != fiber_here(),
+              "rwmutex %p locked twice by the same fiber", (void *)rw);
+        CHECK(!held_has(rw, HELD_READ), "rwmutex %p locked by a fiber that reads", (void *)rw);
+    }
+    held_order(rw, HELD_WRITE);
+}
+
+__attribute__((noinline)) static void debug_note_reader(struct rwmutex *rw)
+{
+    held_add(rw, HELD_READ);
+}
+
+__attribute__((noinline)) static void debug_note_writer(struct rwmutex *rw)
+{
+    store_relaxed(&rw->writer, fiber_here());
+    held_add(rw, HELD_WRITE);
+}
+
+__attribute__((noinline)) static void debug_forget_writer(struct rwmutex *rw)
+{
+    struct fiber *writer = load_relaxed(&rw->writer);
+
+    CHECK(writer == NULL || writer == fiber_here(), "rwmutex %p unlocked by who did not lock it",
+          (void *)rw);
+    store_relaxed(&rw->writer, NULL);
+    held_remove(rw);
 }
 
 /* ---- passing the lock on; all under the spin lock, waking what is in the list after it ---- */
@@ -117,9 +163,16 @@ __attribute__((noinline)) static int rlock_slow(rn_ctx *ctx, struct rwmutex *rw)
 
 static inline int rlock(rn_ctx *ctx, struct rwmutex *rw)
 {
-    uint64_t before = add_seq(&rw->word, READER); /* pairs with E45 */
+    int err = 0;
 
-    return likely((before & CLOSED) == 0) ? 0 : rlock_slow(ctx, rw);
+    if (held_wanted())
+        debug_rlock(ctx, rw);
+    uint64_t before = add_seq(&rw->word, READER); /* pairs with E45 */
+    if (unlikely((before & CLOSED) != 0))
+        err = rlock_slow(ctx, rw);
+    if (held_wanted() && err == 0)
+        debug_note_reader(rw);
+    return err;
 }
 
 RN_API void rn_rwmutex_rlock(rn_rwmutex *rw)
@@ -143,6 +196,8 @@ RN_API int rn_rwmutex_try_rlock(rn_rwmutex *rwmutex)
         if ((word & CLOSED) != 0)
             return -EBUSY;
     } while (!cas_seq(&rw->word, &word, word + READER));
+    if (held_wanted())
+        debug_note_reader(rw);
     return 0;
 }
 
@@ -161,9 +216,11 @@ __attribute__((noinline)) static void runlock_slow(struct rwmutex *rw)
 RN_API void rn_rwmutex_runlock(rn_rwmutex *rwmutex)
 {
     struct rwmutex *rw = rwmutex_of(rwmutex);
+
+    if (held_wanted())
+        held_remove(rw);
     uint64_t before = sub_seq(&rw->word,
                               READER); /* E46: what was read is read before a writer comes */
-
     CHECK(readers(before) != 0, "runlock of rwmutex %p, which no reader holds", (void *)rw);
     if (unlikely((before & CLOSED) != 0 && readers(before) == 1))
         runlock_slow(rw);
@@ -207,10 +264,15 @@ __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct rwmutex *rw)
 static inline int lock(rn_ctx *ctx, struct rwmutex *rw)
 {
     uint64_t expected = 0;
+    int err = 0;
 
-    if (likely(cas_seq(&rw->word, &expected, WRITER | CLOSED))) /* pairs with E45, E46 */
-        return 0;
-    return lock_slow(ctx, rw);
+    if (held_wanted())
+        debug_lock(ctx, rw);
+    if (unlikely(!cas_seq(&rw->word, &expected, WRITER | CLOSED))) /* pairs with E45, E46 */
+        err = lock_slow(ctx, rw);
+    if (held_wanted() && err == 0)
+        debug_note_writer(rw);
+    return err;
 }
 
 RN_API void rn_rwmutex_lock(rn_rwmutex *rw)
@@ -225,11 +287,16 @@ RN_API int rn_rwmutex_lock_ctx(rn_ctx *ctx, rn_rwmutex *rw)
     return err != 0 ? err : lock(ctx, rwmutex_of(rw));
 }
 
-RN_API int rn_rwmutex_try_lock(rn_rwmutex *rw)
+RN_API int rn_rwmutex_try_lock(rn_rwmutex *rwmutex)
 {
+    struct rwmutex *rw = rwmutex_of(rwmutex);
     uint64_t expected = 0;
 
-    return cas_seq(&rwmutex_of(rw)->word, &expected, WRITER | CLOSED) ? 0 : -EBUSY;
+    if (!cas_seq(&rw->word, &expected, WRITER | CLOSED))
+        return -EBUSY;
+    if (held_wanted())
+        debug_note_writer(rw);
+    return 0;
 }
 
 /*
@@ -261,6 +328,8 @@ RN_API void rn_rwmutex_unlock(rn_rwmutex *rwmutex)
     struct rwmutex *rw = rwmutex_of(rwmutex);
     uint64_t expected = WRITER | CLOSED;
 
+    if (held_wanted())
+        debug_forget_writer(rw);
     if (unlikely(!cas_seq(&rw->word, &expected, 0))) /* E45 */
         unlock_slow(rw);
 }
