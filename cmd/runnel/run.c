@@ -6,6 +6,7 @@
 
 #include "worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,6 +113,29 @@ static int draw_progress(rn_ctx *ctx, void *arg)
     return 0;
 }
 
+static void say_stopped(struct run *run, const char *job, int signal)
+{
+    if (signal == SIGTTIN || signal == SIGTTOU)
+        printer_say(&run->printer,
+                    "%s: stopped (SIG%s): it wants the terminal, which no job may use; "
+                    "Ctrl-C twice ends it",
+                    job, sigabbrev_np(signal));
+    else
+        printer_say(&run->printer, "%s: stopped by SIG%s", job, sigabbrev_np(signal));
+}
+
+static int watch_terminal(rn_ctx *ctx, void *arg)
+{
+    struct run *run = arg;
+    char name[JOB_NAME_BYTES];
+    int signal;
+
+    while (rn_sleep(ctx, TERMINAL_LOOK_PERIOD) == 0)
+        while (terminal_find_stopped(&run->terminal, name, &signal))
+            say_stopped(run, name, signal);
+    return 0;
+}
+
 /* ---- the whole ---- */
 
 static int run_init(struct run *run, const struct options *options)
@@ -125,6 +149,7 @@ static int run_init(struct run *run, const struct options *options)
                                            : (size_t)rn_workers();
     store_init(&run->store);
     tally_init(&run->tally);
+    terminal_init(&run->terminal);
     if ((err = stop_init(&run->stop)) != 0 || (err = command_init(&run->command, options)) != 0)
         return err;
     return printer_init(&run->printer, &(struct printer_setup){
@@ -170,6 +195,8 @@ static int do_all(struct run *run)
 
     if (err == 0 && printer_shows_progress(&run->printer))
         err = rn_group_go(watchers, draw_progress, run);
+    if (err == 0 && run->terminal.exists)
+        err = rn_group_go(watchers, watch_terminal, run);
     if (err == 0)
         err = do_jobs(run);
     rn_group_cancel(watchers, 0);

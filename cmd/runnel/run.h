@@ -16,6 +16,7 @@
 #include "stop.h"
 #include "store.h"
 #include "tally.h"
+#include "terminal.h"
 
 #include <runnel.h>
 
@@ -27,6 +28,7 @@ struct run {
     struct tally tally;
     struct stop stop;
     struct printer printer;
+    struct terminal terminal;
     rn_group *workers;
     rn_mutex turn;       /* held also while waiting for input: it is one worker's turn */
     struct input input;  /* guarded by turn */

@@ -193,6 +193,7 @@ static void rehearse(struct run *run, struct job *job)
 
 static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **argv)
 {
+    struct terminal_job entry;
     rn_process *process;
     int err = start(run, job, argv, &process);
 
@@ -203,10 +204,12 @@ static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **a
         return;
     }
     tally_process(&run->tally, 1);
+    terminal_enter(&run->terminal, &entry, job, process);
     if (run->options->timeout > 0)
         attend_limited(ctx, run, job, process);
     else
         attend(ctx, run, job, process);
+    terminal_leave(&run->terminal, &entry);
     rn_process_free(process);
     tally_process(&run->tally, -1);
 }
