@@ -228,13 +228,17 @@ RN_API void rn_rwmutex_runlock(rn_rwmutex *rwmutex)
 
 /* ---- writers ---- */
 
-/* A writer gave up: when it was the last, the readers that it held up go in. */
+/*
+ * A writer gave up: when it was the last, the readers that it held up go in. If the lock has opened
+ * meanwhile it may be free, and a writer take it without the spin lock: then the flags are that
+ * one's.
+ */
 static int give_up(struct rwmutex *rw, int err)
 {
     struct list woken = {NULL, NULL};
 
     spin_lock(&rw->lock);
-    if (waitq_empty(&rw->writers) && (load_seq(&rw->word) & WRITER) == 0) {
+    if (waitq_empty(&rw->writers) && (load_seq(&rw->word) & (WRITER | CLOSED)) == CLOSED) {
         admit_readers_locked(rw, &woken);
         clear_locked(rw, CLOSED | QUEUED);
     }

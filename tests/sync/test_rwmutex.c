@@ -318,6 +318,41 @@ TEST(threads_and_fibers_share_one_lock)
     EXPECT_EQ(rn_stop(), 0);
 }
 
+/* Most give up soon; who is in lets the others run, so that they wait. */
+static void *give_up_often(void *arg)
+{
+    struct mixer *m = arg;
+    struct pair *p = m->pair;
+
+    for (int i = 0; i < m->times; i++) {
+        rn_ctx *ctx = rn_ctx_with_timeout(NULL, (i + m->seed) % 3 * 1000);
+        if (m->seed % 2 == 0 && rn_rwmutex_lock_ctx(ctx, &p->rw) == 0)
+            write_pair(p, true);
+        if (m->seed % 2 == 1 && rn_rwmutex_rlock_ctx(ctx, &p->rw) == 0)
+            read_pair(p, true);
+        rn_ctx_release(ctx);
+    }
+    return NULL;
+}
+
+TEST(writers_that_give_up_do_not_open_a_lock_that_another_has_taken)
+{
+    struct pair p = {.a = 0};
+    struct mixer mixers[PEERS];
+    pthread_t threads[PEERS];
+
+    for (int i = 0; i < PEERS; i++) {
+        mixers[i] = (struct mixer){&p, rounds(2000), i};
+        EXPECT_EQ(pthread_create(&threads[i], NULL, give_up_often, &mixers[i]), 0);
+    }
+    for (int i = 0; i < PEERS; i++)
+        pthread_join(threads[i], NULL);
+    EXPECT_EQ(atomic_load(&p.wrong), 0);
+    EXPECT_EQ(p.a, p.b);
+    EXPECT_EQ(rn_rwmutex_try_lock(&p.rw), 0);
+    EXPECT_EQ(rn_stop(), 0);
+}
+
 TEST_DIES(runlock_of_a_free_lock_dies, "runlock of rwmutex", SIGABRT)
 {
     rn_rwmutex rw = {0};
