@@ -163,7 +163,8 @@ static int throw_away(void)
         EXPECT_EQ(rn_len(large), err == 0 ? 0 : 1);
     }
     if (err == 0) {
-        rn_case any = rn_on_recv(large, (struct large *)NULL);
+        struct large *nowhere = NULL;
+        rn_case any = rn_on_recv(large, nowhere);
         EXPECT_EQ(rn_send(NULL, large, (struct large){{0}}), 0);
         err = rn_select(NULL, any);
         EXPECT_EQ(rn_len(large), err == 0 ? 0 : 1);
