@@ -136,13 +136,14 @@ static void dig_and_hold(void *arg)
 TEST(the_memory_of_idle_stacks_is_given_back)
 {
     enum { STACKS = 4000 };
-    int_chan hold = rn_chan_make(int, 0);
+    int_chan hold;
     size_t before, full;
 
     if (UNDER_ASAN || UNDER_TSAN || getenv("TEST_EMULATOR") != NULL)
         return; /* what they know about a page takes more than the page, and stays */
     setenv("RUNNEL_WORKERS", "1", 1);
     EXPECT_EQ(rn_start(), 0);
+    hold = rn_chan_make(int, 0);
     before = resident_bytes();
     for (int i = 0; i < STACKS; i++)
         EXPECT_EQ(rn_go(dig_and_hold, &hold), 0);
