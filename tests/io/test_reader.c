@@ -354,7 +354,8 @@ static void model_round(unsigned seed)
 TEST(random_calls_give_every_byte_once)
 {
     for (unsigned seed = 1; seed <= (unsigned)rounds(20000); seed++) {
-        fprintf(stderr, seed % 5000 == 0 ? "seed %u\n" : "", seed);
+        if (seed % 5000 == 0)
+            fprintf(stderr, "seed %u\n", seed);
         model_round(seed);
     }
 }

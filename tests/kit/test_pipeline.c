@@ -712,7 +712,7 @@ TEST_FIBER(a_stream_of_another_pipeline_is_said)
     do {                                                                                           \
         rn_pipeline *p = rn_pipeline_new(NULL, NULL);                                              \
         int_stream n = rn_stream_from_array(int, p, numbers(), 10);                                \
-        __VA_ARGS__;                                                                               \
+        (void)(__VA_ARGS__);                                                                       \
         expect_wrong(p, sentence);                                                                 \
     } while (0)
 
@@ -723,7 +723,7 @@ TEST_FIBER(options_that_make_no_sense_are_said)
     EXPECT_WRONG("for_each \"see\": .ordered is of no use to this kind of stage",
                  rn_stream_for_each(n, see, .ordered = true));
     EXPECT_WRONG("from_array \"x\": .buffer is of no use to this kind of stage",
-                 rn_stream_from_array(int, p, numbers(), 1, .buffer = 1, .name = "x"), (void)n);
+                 ((void)n, rn_stream_from_array(int, p, numbers(), 1, .buffer = 1, .name = "x")));
     EXPECT_WRONG("filter \"divides\": .drop is of no use to this kind of stage",
                  rn_stream_filter(n, divides, .drop = token_drop));
     EXPECT_WRONG("filter \"divides\": .arg is of no use to this kind of stage",
