@@ -150,7 +150,7 @@ TEST(the_memory_of_idle_stacks_is_given_back)
         EXPECT_EQ(rn_go(dig_and_hold, &hold), 0);
     await_waiters(hold, STACKS);
     full = resident_bytes();
-    EXPECT(full - before >= STACKS * (size_t)DEEP_BYTES / 2); /* the kernel counts in batches */
+    EXPECT(full - before >= STACKS * (size_t)DEEP_BYTES);
     EXPECT_EQ(rn_close(hold), 0);
     await_live(0);
     while (resident_bytes() - before > (full - before) / 2)
