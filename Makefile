@@ -16,7 +16,7 @@ make_preset = cmake --preset $(1) && cmake --build build/$(1) -j$(JOBS)
 all: ## the library, the command and their man pages
 	@tools/deps.sh build
 	$(configure)
-	cmake --build $(BUILD) -j$(JOBS) --target runnel runnel-static runnel-shared man
+	cmake --build $(BUILD) -j$(JOBS) --target runnel libraries man
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t16
@@ -62,7 +62,7 @@ bench: ## measures and writes bench/RESULTS.md
 install: ## into PREFIX=/usr/local, below DESTDIR=
 	@tools/deps.sh build
 	$(configure) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
-	cmake --build $(BUILD) -j$(JOBS) --target runnel runnel-static runnel-shared man
+	cmake --build $(BUILD) -j$(JOBS) --target runnel libraries man
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD)
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 

@@ -35,6 +35,6 @@ check tools/format.sh --check
 check tools/layers.sh
 check tools/shape.sh
 check tools/headers.sh
-check tools/exports.sh --check "$build/librunnel.so"
+check tools/exports.sh --check "$build"
 check man_pages
 exit "$wrong"

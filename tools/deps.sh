@@ -14,6 +14,13 @@ build | has_cmake 3.20                  | cmake (3.20 or later)         | cmake
 test | has bash                         | bash                          | bash
 test | has script                       | script(1)                     | bsdutils
 test | has_header sqlite3.h             | SQLite, for an example        | libsqlite3-dev
+test | has_header llhttp.h || has_header http_parser.h | an HTTP parser (llhttp or http-parser) | libhttp-parser-dev
+test | has_header openssl/ssl.h         | OpenSSL                       | libssl-dev
+test | has openssl                      | openssl(1)                    | openssl
+test | has_header curl/curl.h           | libcurl                       | libcurl4-openssl-dev
+test | has curl                         | curl(1)                       | curl
+bench | has wrk                         | wrk                           | wrk
+bench | has nginx || [ -x /usr/sbin/nginx ] | nginx                     | nginx-light
 bench | has go || has /usr/local/go/bin/go | Go, for the twins          | golang-go
 bench | has xargs                       | xargs                         | findutils
 gcc | has gcc && has g++                | gcc and g++                   | gcc g++ libc6-dev

@@ -2,8 +2,8 @@
 # layers.sh: holds every #include against the layers, and names the lines that break them.
 #
 # A file includes from its own folder or from a lower layer. What is built on the public interface
-# only (the kit, the command, examples, benchmarks) includes <runnel...>, the system's headers, and
-# its own folder's.
+# only (the kit, HTTP, the adapters, the command, examples, benchmarks) includes <runnel...>, headers
+# from outside, and its own folder's.
 set -eu
 cd "$(dirname "$0")/.."
 tools/files.sh 'src/*.[chS]' 'cmd/*.[ch]' 'examples/*.[ch]' 'bench/*.[ch]' 'include/*.h' |
@@ -20,7 +20,7 @@ FNR == 1 {
     sub(/\/[^\/]*$/, "", folder)
     split(FILENAME, part, "/")
     layer = part[1] == "src" ? part[2] : ""
-    public = part[1] != "src" || layer == "kit"
+    public = part[1] != "src" || layer ~ /^(kit|http|ext)$/
     if (part[1] == "src" && !public && !(layer in rank))
         complain("no such layer: " layer)
 }
