@@ -48,11 +48,11 @@ test-aarch64: ## the core's tests built for aarch64 and run under qemu-user, wit
 	$(call make_preset,aarch64)
 	$(ctest) --test-dir build/aarch64 -L core -R '\.w[12]$$' $(AARCH64_FLAGS)
 
-stress: ## each test N=20 times with each number of workers; BUILD=build/tsan, LABELS=core ...
+stress: ## each test N=20 times, with short loops, with each number of workers; BUILD=build/tsan, LABELS=core ...
 	@tools/deps.sh build test
 	@[ $(BUILD) != build/release ] || $(configure) -DRUNNEL_TESTS=ON
 	cmake --build $(BUILD) -j$(JOBS)
-	$(ctest) --test-dir $(BUILD) -R '\.w[0-9]+$$' -L '$(LABELS)' --repeat until-fail:$(N)
+	TEST_SHORT=1 $(ctest) --test-dir $(BUILD) -R '\.w[0-9]+$$' -L '$(LABELS)' --repeat until-fail:$(N)
 
 bench: ## measures and writes bench/RESULTS.md
 	@tools/deps.sh build

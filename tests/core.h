@@ -53,10 +53,15 @@ static inline int fibers_at_once(int wanted)
     return sanitized && wanted > FIBERS_SANITIZED_MAX ? FIBERS_SANITIZED_MAX : wanted;
 }
 
-/* How many rounds of a loop a sanitizer's slowness allows. */
+/*
+ * How many rounds of a loop a sanitizer's slowness allows; as few with TEST_SHORT set, when the whole
+ * test is repeated often.
+ */
 static inline int rounds(int wanted)
 {
-    return UNDER_TSAN || UNDER_ASAN ? wanted / 10 + 1 : wanted;
+    bool few = UNDER_TSAN || UNDER_ASAN || getenv("TEST_SHORT") != NULL;
+
+    return few ? wanted / 10 + 1 : wanted;
 }
 
 /*

@@ -11,8 +11,9 @@
  * each N times, --jobs N so many at once, --here NAME runs one in this very process (for a
  * debugger). A failed expectation ends the case.
  *
- * TEST_TIMEOUT_SCALE multiplies the time limit; TEST_EMULATOR is put before the command of each
- * case; with TEST_NO_DEADLOCKS set, cases that must end as a deadlock does are left out.
+ * TEST_SHORT makes long loops short (core.h); TEST_TIMEOUT_SCALE multiplies the time limit;
+ * TEST_EMULATOR is put before the command of each case; with TEST_NO_DEADLOCKS set, cases that must
+ * end as a deadlock does are left out.
  */
 #ifndef RN_TESTS_TEST_H
 #define RN_TESTS_TEST_H
