@@ -13,6 +13,7 @@
 #include <runnel/select.h>
 #include <runnel/time.h>
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,26 +43,29 @@
 #endif
 
 #define FIBERS_SANITIZED_MAX 4000 /* TSan knows about 8,000 stacks; for others it takes long */
+#define SHORTER 10
 
 typedef rn_chan(int) int_chan;
 typedef rn_chan(rn_time) time_chan;
 
+/* How many times shorter a test is with TEST_SHORT set, when all of it is repeated often. */
+static inline int shorter(void)
+{
+    return getenv("TEST_SHORT") != NULL ? SHORTER : 1;
+}
+
 /* How many fibers may live at once, at most wanted. */
 static inline int fibers_at_once(int wanted)
 {
-    bool sanitized = UNDER_TSAN || UNDER_ASAN;
-    return sanitized && wanted > FIBERS_SANITIZED_MAX ? FIBERS_SANITIZED_MAX : wanted;
+    int most = UNDER_TSAN || UNDER_ASAN ? FIBERS_SANITIZED_MAX / shorter() : INT_MAX;
+    return wanted < most ? wanted : most;
 }
 
-/*
- * How many rounds of a loop a sanitizer's slowness allows; as few with TEST_SHORT set, when the whole
- * test is repeated often.
- */
+/* How many rounds of a loop a sanitizer's slowness allows. */
 static inline int rounds(int wanted)
 {
-    bool few = UNDER_TSAN || UNDER_ASAN || getenv("TEST_SHORT") != NULL;
-
-    return few ? wanted / 10 + 1 : wanted;
+    int by = (UNDER_TSAN || UNDER_ASAN ? SHORTER : 1) * shorter();
+    return by == 1 ? wanted : wanted / by + 1;
 }
 
 /*

@@ -15,14 +15,14 @@ TEST_FIBER(the_first_fiber_is_number_1)
 
 TEST_FIBER(every_fiber_has_a_number_of_its_own)
 {
-    enum { FIBERS = 3000 };
+    int fibers = 3000 / shorter();
     static unsigned char seen[1 << 20];
     rn_chan(uint64_t) ids = rn_chan_make(uint64_t, 0);
     uint64_t id;
 
-    for (int i = 0; i < FIBERS; i++)
+    for (int i = 0; i < fibers; i++)
         EXPECT_EQ(rn_go_copy(send_id, &ids), 0);
-    for (int i = 0; i < FIBERS; i++) {
+    for (int i = 0; i < fibers; i++) {
         EXPECT_EQ(rn_recv(NULL, ids, &id), 0);
         EXPECT(id > 1);
         if (id < sizeof seen)
@@ -173,7 +173,7 @@ static void read_place(void *arg)
 
 TEST_FIBER(what_the_caller_did_happens_before_the_fiber_begins)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 1000 / shorter(); i++) {
         int place = 41;
         atomic_int done = 0;
         EXPECT_EQ(rn_go_copy(read_place, &(struct order){&place, &done}), 0);

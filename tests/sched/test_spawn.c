@@ -130,7 +130,7 @@ static void chain_on(void *arg)
 TEST_FIBER(a_fiber_may_start_its_successor_for_ever)
 {
     atomic_int runs = 0;
-    struct storm s = {&runs, UNDER_TSAN ? 3000 : 100000};
+    struct storm s = {&runs, (UNDER_TSAN ? 3000 : 100000) / shorter()};
 
     EXPECT_EQ(rn_go(chain_on, &s), 0);
     await_live(1);
