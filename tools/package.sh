@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # package.sh [BUILD]: installs a build below a temporary folder, and builds and runs programs
 # outside the tree against what was installed: by pkg-config and by find_package, with the shared
-# and with the static library, and the README's first program.
+# and with the static libraries, and the README's first program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
@@ -37,7 +37,26 @@ expect() {
     echo "package.sh: $1: $output"
 }
 
-export PKG_CONFIG_LIBDIR=$libdir/pkgconfig
+# expect_extension WHAT LIBRARY NAME PROGRAM: the same for librunnel-NAME.
+expect_extension() {
+    local output
+    output=$(LD_LIBRARY_PATH=$libdir "$4")
+    [[ $output == "$3: "* ]] || {
+        echo "$1, $3: said '$output'"
+        exit 1
+    }
+    if [ "$2" = shared ]; then
+        readelf -d "$4" | grep -q "NEEDED.*librunnel-$3\.so\.0"
+    else
+        ! readelf -d "$4" | grep -q librunnel
+    fi || {
+        echo "$1, $3: not linked with the $2 library"
+        exit 1
+    }
+    echo "package.sh: $1: $output"
+}
+
+export PKG_CONFIG_PATH=$libdir/pkgconfig
 flags=(-std=gnu11 -Wall -Wextra -Werror -O2)
 read -r -a shared < <(pkg-config --cflags --libs runnel)
 read -r -a static < <(pkg-config --static --cflags --libs runnel)
@@ -46,11 +65,29 @@ expect "pkg-config, shared" shared ./by-pkg-config
 "$cc" "${flags[@]}" main.c -o by-pkg-config-static -static "${static[@]}"
 expect "pkg-config, static" static ./by-pkg-config-static
 
-cmake -S . -B build -DCMAKE_PREFIX_PATH="$installed" -DCMAKE_C_COMPILER="$cc" \
+# The libraries beside it, as far as they were built: NAME.c says "NAME: ..." and needs that one only.
+components=()
+for name in http tls curl; do
+    [ -f "$libdir/pkgconfig/runnel-$name.pc" ] || continue
+    components+=("$name")
+    read -r -a shared_extension < <(pkg-config --cflags --libs "runnel-$name")
+    read -r -a static_extension < <(pkg-config --static --cflags --libs "runnel-$name")
+    "$cc" "${flags[@]}" "$name.c" -o "$name-shared" "${shared_extension[@]}"
+    expect_extension "pkg-config, shared" shared "$name" "./$name-shared"
+    "$cc" "${flags[@]}" "$name.c" -o "$name-static" -Wl,-Bstatic "-L$libdir" "-lrunnel-$name" -lrunnel \
+        -Wl,-Bdynamic "${static_extension[@]}"
+    expect_extension "pkg-config, static" static "$name" "./$name-static"
+done
+
+cmake -S . -B build -DCOMPONENTS="$(IFS=';' && echo "${components[*]-}")" -DCMAKE_PREFIX_PATH="$installed" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_C_FLAGS="${flags[*]}" >>"$work/log"
 cmake --build build >>"$work/log"
 expect "find_package, shared" shared build/with-shared
 expect "find_package, static" static build/with-static
+for name in ${components[@]+"${components[@]}"}; do
+    expect_extension "find_package, shared" shared "$name" "build/$name-shared"
+    expect_extension "find_package, static" static "$name" "build/$name-static"
+done
 
 [ -s "$installed/share/man/man3/rn_send.3" ] && [ -s "$installed/share/man/man7/rn_chan.7" ] || {
     echo "the man pages are not installed"
