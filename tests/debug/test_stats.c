@@ -197,11 +197,23 @@ TEST_DIES(leak_reports_nothing_when_all_have_ended, "^$", 0)
     exit(rn_run(leave_nothing, 0, NULL));
 }
 
+/* The signal may go to any thread, which may take its time: the dump is waited for, in a pipe. */
 static int quit_and_wait(int argc, char **argv)
 {
+    char text[8192] = "";
+    size_t length = 0;
+    int ends[2], to = dup(2);
+
     (void)argc, (void)argv;
+    EXPECT(to >= 0 && pipe(ends) == 0 && dup2(ends[1], 2) == 2);
     EXPECT_EQ(kill(getpid(), SIGQUIT), 0);
-    EXPECT_EQ(rn_sleep(NULL, 50 * RN_MILLISECOND), 0);
+    while (strstr(text, "rn_run") == NULL) {
+        ssize_t n = read(ends[0], text + length, sizeof text - 1 - length);
+        EXPECT(n > 0);
+        length += (size_t)n;
+    }
+    EXPECT(write(to, text, length) == (ssize_t)length);
+    EXPECT(dup2(to, 2) == 2);
     return 0;
 }
 
