@@ -43,8 +43,8 @@ static inline void pipe_close(struct pipe p)
 }
 
 /*
- * Open descriptors of this process, but those on /proc: the runtime looks there now and then, as we
- * do.
+ * Open descriptors of this process, but those on /proc and /sys: the runtime looks there now and
+ * then, as we do, and malloc (for the number of processors) when a thread uses it first.
  */
 static inline int fds_open(void)
 {
@@ -53,7 +53,7 @@ static inline int fds_open(void)
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         char target[64];
         ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof target);
-        n += length > 0 && strncmp(target, "/proc/", 6) != 0;
+        n += length > 0 && strncmp(target, "/proc/", 6) != 0 && strncmp(target, "/sys/", 5) != 0;
     }
     closedir(dir);
     return n;
