@@ -58,6 +58,7 @@ struct segment {
 
 struct directory {
     struct retired retired;
+    uint64_t segment_count;        /* guarded by structure */
     uint32_t depth;                /* it has 2 to that many entries */
     _Atomic(uintptr_t) segments[]; /* a segment's address with its bits */
 };
@@ -170,9 +171,10 @@ bool place_remove(struct place *place);
 
 /*
  * Gives the segment of the hash the size that its nodes need, or splits it. Under no lock, outside
- * of sections. 0 or -ENOMEM; 0 also when it was not needed any more.
+ * of sections. 0 or -ENOMEM; 0 also when it was not needed any more. *grown: how many segments
+ * there are now, when it was split; untouched otherwise.
  */
-int table_rebuild(struct table *table, uint64_t hash);
+int table_rebuild(struct table *table, uint64_t hash, uint64_t *grown);
 
 /* A directory of empty segments, NULL: out of memory. */
 struct directory *directory_new(void);
