@@ -75,6 +75,11 @@ struct fiber *fiber_here(void)
     return likely(worker != NULL) ? worker->current : thread_here();
 }
 
+bool park_possible(void)
+{
+    return worker_here() != NULL || (stand_in != NULL && load_acquire(&sched.state) == SCHED_ON);
+}
+
 void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_reason reason)
 {
     if (unlikely(self->held != NULL))

@@ -36,6 +36,7 @@ RN_API int rn_cond_wait(rn_ctx *ctx, rn_cond *cond, rn_mutex *m)
     struct waiter waiter;
     int result;
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&c->lock);
     count_locked(c, 1);
     rn_mutex_unlock(

@@ -196,7 +196,7 @@ static int lock_queued(rn_ctx *ctx, struct mutex *m)
 
 __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct mutex *m)
 {
-    (void)fiber_here(); /* starts the runtime, which settles what a heavy fence is */
+    (void)fiber_here(); /* before the lock; also settles what a heavy fence is */
     if (spin_for(m))
         return 0;
     return lock_queued(ctx, m);

@@ -149,6 +149,7 @@ int wait_forever(rn_ctx *ctx, enum wait_reason reason)
     struct waitq queue = {0};
     struct waiter waiter;
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&lock);
     return waitq_wait(ctx, &queue, &lock, &waiter, reason);
 }
@@ -165,6 +166,7 @@ int rn_sleep(rn_ctx *ctx, rn_duration d)
         rn_yield();
         return ctx_err(ctx);
     }
+    (void)fiber_here(); /* before the lock */
     rn_time until = rn_time_add(rn_now(), d);
     spin_lock(&lock);
     int err = waitq_wait_until(ctx, &queue, &lock, &waiter, until, WAIT_SLEEP);
