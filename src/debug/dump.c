@@ -17,7 +17,7 @@
 
 /* describe is called under the lock, so that an exhibit that is hidden is not being read. */
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, exhibits_lock);
     rn_exhibit *first; /* guarded by lock */
 } exhibits;
 

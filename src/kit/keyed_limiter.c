@@ -17,10 +17,10 @@
  * Compiled with the public headers only.
  */
 #include "gcra.h"
+#include "mutex_class.h"
 
 #include <runnel/debug.h>
 #include <runnel/keyed_limiter.h>
-#include <runnel/mutex.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,7 +58,7 @@ struct pending {
 };
 
 struct table {
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, keyed_limiter_table); /* guards the rest */
     struct gcra setting;
     rn_time last; /* the latest time seen */
     struct entry **buckets;
@@ -78,9 +78,10 @@ struct rn_keyed_limiter {
     struct table *tables;
     size_t table_count;   /* a power of two */
     _Atomic(size_t) keys; /* of all tables, for dumps */
-    rn_mutex control;     /* one change of the setting at a time; taken before a table's lock */
-    double per_second;    /* under control */
-    size_t burst;         /* under control */
+    /* One change of the setting at a time; taken before a table's lock. Guards the rest. */
+    MUTEX(control, keyed_limiter_control);
+    double per_second;
+    size_t burst;
 };
 
 /* ---- hashing ---- */

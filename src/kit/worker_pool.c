@@ -23,11 +23,11 @@
  * Compiled with the public headers only.
  */
 #include "ring.h"
+#include "mutex_class.h"
 
 #include <runnel/cond.h>
 #include <runnel/debug.h>
 #include <runnel/fiber.h>
-#include <runnel/mutex.h>
 #include <runnel/wait_group.h>
 #include <runnel/worker_pool.h>
 
@@ -68,7 +68,7 @@ struct rn_worker_pool {
     _Atomic(size_t) shown_queued, shown_alive; /* for dumps, which take no lock */
     _Atomic(uint64_t) left; /* calls that have returned; the last that a call touches */
 
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, worker_pool_lock); /* guards the rest */
     uint64_t entered;
     rn_cond work; /* a job was queued, a slot of the window came free, target fell, or stopping */
     rn_cond room; /* a job left the queue, or stopping */

@@ -40,7 +40,7 @@ atomic_i64 idle_poll_until;
 static atomic_u32 wake_skip_log;
 
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, idle_lock);
     struct list list;   /* who waits in the poller is last; guarded by lock */
     atomic_u32 polling; /* 1: somebody waits in the poller, or is about to */
 } idle;

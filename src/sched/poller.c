@@ -32,7 +32,7 @@ atomic_u32 poll_delivering;
 static struct os_poller poller;
 
 static struct {
-    struct spinlock lock; /* guards free and the adding of chunks */
+    SPINLOCK(lock, poll_table_lock); /* guards free and the adding of chunks */
     struct poll_entry *free;
     _Atomic(struct poll_entry *) chunks[CHUNKS_MAX];
     atomic_u32 chunk_count;

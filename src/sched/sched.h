@@ -72,7 +72,7 @@ struct worker {
     atomic_u32 sleep; /* futex: 1 asleep, 0 awake */
     struct list_node idle_node; /* in idle list; guarded by its lock */
     bool idle_linked;           /* guarded by the idle list's lock */
-    struct spinlock inbox_lock;
+    SPINLOCK(inbox_lock, worker_inbox_lock);
     struct chain inbox; /* pinned fibers; guarded by inbox_lock */
     struct timer_heap *timers;
 
@@ -128,6 +128,7 @@ static inline void fiber_clear(struct fiber *fiber, uint64_t id)
     fiber->locals = NULL;
     fiber->detail = NULL;
     fiber->held = NULL;
+    lock_set_clear(&fiber->mutexes);
     store_relaxed(&fiber->reason, WAIT_NONE);
     store_relaxed(&fiber->wait, NULL);
 }

@@ -86,6 +86,7 @@ void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_r
         held_park(self, reason);
     store_relaxed(&self->reason, (uint8_t)reason);
     commit(arg);
+    lock_class_expect_none("a thread goes to sleep");
     while (load_acquire(&self->woken) == 0) /* E13 */
         os_futex_wait(&self->woken, 0, -1);
     store_relaxed(&self->woken, 0);

@@ -36,8 +36,11 @@ static inline void arrive(struct worker *worker)
     annotate_arrive(worker->current, worker->came_from);
     if (after != NULL) {
         worker->after = NULL;
+        lock_class_between(true);
         after(worker->after_arg);
+        lock_class_between(false);
     }
+    lock_class_expect_none("a fiber has left its stack");
 }
 
 __attribute__((always_inline)) static inline void

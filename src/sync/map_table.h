@@ -44,14 +44,14 @@ struct node {
 
 struct segment {
     struct retired retired;
-    struct spinlock lock; /* guards the rest, and the writing of slots; nothing under it */
-    uint8_t depth;        /* so many top bits are the same in all its hashes */
-    uint8_t bits;         /* logarithm of the number of slots */
-    bool dead;            /* replaced: the directory has another */
-    uint16_t live;        /* nodes */
-    uint16_t used;        /* slots that are not EMPTY */
-    uint64_t prefix;      /* the smallest hash that belongs here */
-    atomic_u64 replaced;  /* nodes that took the place of another, also in the segments before */
+    SPINLOCK(lock, segment_lock); /* guards the rest, and the writing of slots; nothing under it */
+    uint8_t depth;                /* so many top bits are the same in all its hashes */
+    uint8_t bits;                 /* logarithm of the number of slots */
+    bool dead;                    /* replaced: the directory has another */
+    uint16_t live;                /* nodes */
+    uint16_t used;                /* slots that are not EMPTY */
+    uint64_t prefix;              /* the smallest hash that belongs here */
+    atomic_u64 replaced; /* nodes that took the place of another, also in the segments before */
     /* A node's address with the low bits of its hash, TOMB, or EMPTY. */
     __attribute__((aligned(SEGMENT_ALIGNMENT))) _Atomic(uintptr_t) slots[];
 };
@@ -66,7 +66,7 @@ struct directory {
 struct table {
     _Atomic(struct directory *) directory;
     /* guards structure; a segment's lock is taken under it */
-    cache_aligned struct spinlock structure;
+    cache_aligned SPINLOCK(structure, map_structure);
 };
 
 struct map_key {

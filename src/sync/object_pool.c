@@ -42,7 +42,7 @@ struct stack {
 };
 
 struct cache {
-    struct bias_lock lock; /* guards the rest */
+    BIAS_LOCK(lock, cache_lock); /* guards the rest */
     struct stack fresh, old;
     size_t allowance; /* limited: so many objects may still be put in */
     atomic_u64 gets, puts;

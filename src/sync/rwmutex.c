@@ -34,7 +34,7 @@
 
 struct __attribute__((may_alias)) rwmutex {
     atomic_u64 word;
-    struct spinlock lock; /* guards the queues and the flags; nothing under it may block */
+    SPINLOCK(lock, rwmutex_lock); /* guards the queues and the flags; nothing under it may block */
     struct waitq readers;
     struct waitq writers;
     _Atomic(struct fiber *) writer; /* RUNNEL_DEBUG=lock: who has it locked, NULL: nobody */

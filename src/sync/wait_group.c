@@ -19,7 +19,7 @@
 
 struct __attribute__((may_alias)) wait_group {
     atomic_i64 word;
-    struct spinlock lock; /* guards waiters and the flag in word */
+    SPINLOCK(lock, wait_group_lock); /* guards waiters and the flag in word */
     struct waitq waiters;
 };
 

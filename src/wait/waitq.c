@@ -62,7 +62,7 @@ void waiter_wake(struct waiter *waiter, int result)
 /* Somebody else than the queue's owner ends the wait, if nobody has yet. */
 static void end_wait(struct waiter *waiter, int err)
 {
-    spin_lock(waiter->lock); /* free once the fiber has left its stack */
+    spin_lock_known(waiter->lock); /* free once the fiber has left its stack */
     bool won = waiter->linked;
     if (won)
         unlink_waiter(waiter);
@@ -145,7 +145,7 @@ int waitq_wait_until(rn_ctx *ctx, struct waitq *queue, struct spinlock *lock, st
 
 int wait_forever(rn_ctx *ctx, enum wait_reason reason)
 {
-    struct spinlock lock = {0};
+    SPINLOCK(lock, sleeper_lock) = {0};
     struct waitq queue = {0};
     struct waiter waiter;
 
@@ -156,7 +156,7 @@ int wait_forever(rn_ctx *ctx, enum wait_reason reason)
 
 int rn_sleep(rn_ctx *ctx, rn_duration d)
 {
-    struct spinlock lock = {0};
+    SPINLOCK(lock, sleeper_lock) = {0};
     struct waitq queue = {0};
     struct waiter waiter;
 

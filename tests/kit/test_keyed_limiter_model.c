@@ -3,9 +3,9 @@
  * array, the longest unused first.
  *
  * The clock stands where the test puts it; a wait that sleeps does other operations meanwhile, and
- * then goes on or is cancelled. Where the model is within a hair of allowing, either is right; where
- * it is within a hair of a bucket being full, on which depends who is forgotten, the seed ends. A
- * failing seed is printed; MODEL_SEED=n runs it alone.
+ * then goes on or is cancelled. Where the model is within a hair of allowing, either is right;
+ * where it is within a hair of a bucket being full, on which depends who is forgotten, the seed
+ * ends. A failing seed is printed; MODEL_SEED=n runs it alone.
  */
 /* ctest: WORKERS=1 */
 #include "core.h"
