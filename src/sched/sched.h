@@ -44,6 +44,7 @@ struct worker {
     park_commit *after; /* to be called on the other side of the switch in progress */
     void *after_arg;
     struct fiber *came_from;
+    struct trace_ring *trace; /* RUNNEL_DEBUG=trace: what it did last; otherwise NULL */
     uint32_t budget;
     uint32_t index; /* in sched.workers */
     uint64_t random;
@@ -101,7 +102,7 @@ extern struct sched {
     uint32_t debug;      /* DEBUG_ bits */
 } sched;
 
-enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8 };
+enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8, DEBUG_TRACE = 16 };
 
 /* ---- worker.c ---- */
 struct worker *worker_new(uint32_t index);
