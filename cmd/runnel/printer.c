@@ -60,8 +60,6 @@ static void report_lost_locked(struct printer *p, const struct job *job, int err
 {
     char name[JOB_NAME_BYTES];
 
-    if (p->pipe_closed)
-        return;
     job_name(job, name);
     say_locked(p, "%s: cannot write its output: %s", name, rn_strerror(err));
 }
@@ -82,19 +80,20 @@ static int write_err(void *arg, const char *bytes, size_t size)
     return sink_write(ctx_of(p), &p->err, bytes, size);
 }
 
-static void print_out_locked(struct printer *p, const struct job *job)
+/* Returns 0, or why its output is lost. */
+static int print_out_locked(struct printer *p, const struct job *job)
 {
     int err;
 
     if (output_is_empty(&job->out))
-        return;
+        return 0;
     if (p->out.is_terminal)
         progress_hide(ctx_of(p), &p->progress);
     err = p->out_broken ? -EPIPE : output_each(&job->out, p->setup.store, write_out, p);
-    if (err != 0 && rn_ctx_err(ctx_of(p)) == 0) {
-        give_up_output_locked(p, err);
-        report_lost_locked(p, job, err);
-    }
+    if (err == 0 || rn_ctx_err(ctx_of(p)) != 0)
+        return 0;
+    give_up_output_locked(p, err);
+    return err;
 }
 
 static void print_err_locked(struct printer *p, const struct job *job)
@@ -109,14 +108,18 @@ static void print_err_locked(struct printer *p, const struct job *job)
 
 static void print_locked(struct printer *p, struct job *job)
 {
+    bool only_count = p->pipe_closed;
     char report[JOB_REPORT_BYTES];
+    int err = print_out_locked(p, job);
 
-    print_out_locked(p, job);
+    if (err != 0 && !only_count)
+        report_lost_locked(p, job, err);
     print_err_locked(p, job);
-    if (job->outcome != OUTCOME_SUCCESS && !p->pipe_closed) {
+    if (job->outcome != OUTCOME_SUCCESS && !only_count) {
         job_report(job, p->setup.program, report);
         say_locked(p, "%s", report);
     }
+    p->unnamed += only_count && (err != 0 || job->outcome != OUTCOME_SUCCESS);
     job_free(job, p->setup.store);
 }
 
@@ -228,6 +231,9 @@ void printer_finish(struct printer *p)
     if (p->ring != NULL)
         print_behind_gaps_locked(p);
     progress_hide(ctx_of(p), &p->progress);
+    if (p->unnamed > 0)
+        say_locked(p, "since then ended, or without their output: %llu more",
+                   (unsigned long long)p->unnamed);
     if (p->setup.progress) {
         tally_summary(p->setup.tally, summary);
         say_locked(p, "%s", summary);

@@ -7,8 +7,8 @@
  * printed; the window bounds how far jobs may be ahead of the one that is printed next.
  *
  * Once standard output cannot be written, no job is started any more, those that run are ended, and
- * each job whose output is lost is named. When only the reader is gone (a closed pipe), that is
- * silent, as for any other program in a pipeline.
+ * each job whose output is lost is named. When only the reader is gone (a closed pipe), that is how
+ * pipelines end: the first such job is named, and how many more there were is said at the end.
  */
 #ifndef CMD_PRINTER_H
 #define CMD_PRINTER_H
@@ -39,6 +39,7 @@ struct printer {
     rn_mutex lock;              /* guards the rest; held also while a reader is slow */
     struct sink out, err;
     bool out_broken, pipe_closed;
+    uint64_t unnamed; /* behind a closed pipe: jobs that were ended, or whose output is lost */
     struct progress progress;
     struct job **ring; /* in order: job n waits in ring[n % window] */
     uint64_t next;     /* in order: the job to be printed next */

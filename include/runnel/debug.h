@@ -7,7 +7,8 @@
  * worker; RUNNEL_DEBUG=leak reports, when rn_run ends, fibers that never ended; RUNNEL_DEBUG=lock
  * checks mutexes and reader-writer locks: a second lock by the same fiber and an unlock by another
  * abort, a second lock for reading, a wait for something else under a lock and an order of locking
- * that can deadlock are reported. Words are joined by commas.
+ * that can deadlock are reported; RUNNEL_DEBUG=trace has each worker note what it did last, with
+ * times: dumps and failed checks show it. Words are joined by commas.
  */
 #ifndef RUNNEL_DEBUG_H
 #define RUNNEL_DEBUG_H

@@ -59,6 +59,11 @@ typedef struct rn_keyed_limiter_config {
      * wait, with the time after which they might be had (RN_FOREVER: never).
      */
     void (*on_denied)(void *arg, const void *key, size_t size, size_t n, rn_duration retry_after);
+    /* Likewise after a wait that was not over at once: how long it was to be, and wait's result. */
+    void (*on_waited)(void *arg, const void *key, size_t size, size_t n, rn_duration waited,
+                      int err);
+    /* Likewise when a key was forgotten before its bucket was full again, for want of places. */
+    void (*on_displaced)(void *arg, const void *key, size_t size);
     void *events_arg;
     const rn_clock *clock; /* default: the runtime's */
 } rn_keyed_limiter_config;
@@ -161,6 +166,8 @@ typedef struct rn_keyed_limiter_stats {
     uint64_t refused;   /* calls that returned -ENOSPC */
     uint64_t forgotten; /* keys that were forgotten when their buckets were full again */
     uint64_t displaced; /* keys that were forgotten before that, for want of places */
+    uint64_t waits;     /* calls of wait that had to */
+    uint64_t gave_up;   /* of these, ended by their contexts */
 } rn_keyed_limiter_stats;
 
 /*

@@ -145,6 +145,12 @@ typedef struct rn_map_config {
     /* Whether two values are equal, for compare_and_swap and _delete. Default: the same bytes. */
     bool (*equal)(void *arg, const void *a, const void *b);
     void *arg; /* of both */
+    /*
+     * Called when the table has grown, with how many segments it has now; on the fiber or thread
+     * whose call it was, under no lock. Values that leave are told to .drop.
+     */
+    void (*on_grown)(void *arg, uint64_t segments);
+    void *events_arg;
 } rn_map_config;
 
 /*

@@ -78,6 +78,15 @@ typedef struct rn_object_pool_config {
      * objects are poisoned in any build.
      */
     bool poison;
+    /*
+     * Events, on the fiber or thread whose call it was, under no lock. on_made: no idle object was
+     * found, and get made one (err 0) or could not (what get returns). on_refused: put destroyed
+     * one, for .bytes_max. on_aged: an ageing destroyed so many, at least one.
+     */
+    void (*on_made)(void *arg, int err);
+    void (*on_refused)(void *arg);
+    void (*on_aged)(void *arg, size_t objects);
+    void *events_arg;
     const rn_clock *clock; /* for ageing; default the runtime's */
 } rn_object_pool_config;
 

@@ -42,6 +42,7 @@
 #define RUNNEL_WORKER_POOL_H
 
 #include <runnel/chan.h>
+#include <runnel/clock.h>
 #include <runnel/ctx.h>
 #include <runnel/error.h>
 #include <runnel/select.h>
@@ -129,6 +130,15 @@ typedef struct rn_worker_pool_config {
     void (*drop_job)(void *job);
     /* Called for each result, a pointer to R, that nobody will receive. */
     void (*drop_result)(void *result);
+    /*
+     * Events, under no lock; they must not free the pool. on_failed: a job's function returned an
+     * error; on its worker, before the result can be received. on_waited: a submit found the queue
+     * full and waited; on the caller's fiber, with what submit is going to return.
+     */
+    void (*on_failed)(void *arg, const rn_job_info *info);
+    void (*on_waited)(void *arg, rn_duration waited, int err);
+    void *events_arg;
+    const rn_clock *clock; /* measures waits for on_waited; default: the runtime's */
 } rn_worker_pool_config;
 
 /*
@@ -336,6 +346,7 @@ typedef struct rn_worker_pool_stats {
     uint64_t running; /* gauge: jobs whose function runs */
     uint64_t done;    /* jobs whose function has returned */
     uint64_t failed;  /* of these, with an error */
+    uint64_t waits;   /* submits that found the queue full and waited */
 } rn_worker_pool_stats;
 
 /*

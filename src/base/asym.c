@@ -29,13 +29,13 @@ static void bias_claim(struct bias_lock *lock)
         spin_wait(spins);
 }
 
-void bias_visit(struct bias_lock *lock)
+void(bias_visit)(struct bias_lock *lock)
 {
     spin_lock(&lock->visitors);
     bias_claim(lock);
 }
 
-bool bias_try_visit(struct bias_lock *lock)
+bool(bias_try_visit)(struct bias_lock *lock)
 {
     if (!spin_try_lock(&lock->visitors))
         return false;
@@ -43,7 +43,7 @@ bool bias_try_visit(struct bias_lock *lock)
     return true;
 }
 
-void bias_leave(struct bias_lock *lock)
+void(bias_leave)(struct bias_lock *lock)
 {
     store_release(&lock->visitor, 0); /* pairs with E1 */
     spin_unlock(&lock->visitors);

@@ -40,10 +40,12 @@ static inline void fence_light(void)
 }
 
 struct bias_lock {
-    atomic_u32 owner;         /* 1: the owner is inside; written by the owner only */
-    atomic_u32 visitor;       /* 1: a visitor is inside or waits; written under visitors */
-    struct spinlock visitors; /* one visitor at a time */
+    atomic_u32 owner;                  /* 1: the owner is inside; written by the owner only */
+    atomic_u32 visitor;                /* 1: a visitor is inside or waits; written under visitors */
+    SPINLOCK(visitors, bias_visitors); /* one visitor at a time */
 };
+
+#define BIAS_LOCK(name, class_) LOCK_OF_CLASS(, struct bias_lock, name, class_)
 
 void bias_enter_slow(struct bias_lock *lock);
 
@@ -66,4 +68,48 @@ void bias_visit(struct bias_lock *lock);
 bool bias_try_visit(struct bias_lock *lock);
 void bias_leave(struct bias_lock *lock);
 
+#ifdef RUNNEL_LOCK_ORDER
+
+static inline void bias_enter_as(struct bias_lock *lock, unsigned class)
+{
+    lock_class_take(class, NULL);
+    bias_enter(lock);
+    lock_class_taken(class, NULL);
+}
+
+static inline void bias_exit_as(struct bias_lock *lock, unsigned class)
+{
+    lock_class_left(class);
+    bias_exit(lock);
+}
+
+static inline void bias_visit_as(struct bias_lock *lock, unsigned class)
+{
+    lock_class_take(class, NULL);
+    bias_visit(lock);
+    lock_class_taken(class, NULL);
+}
+
+static inline bool bias_try_visit_as(struct bias_lock *lock, unsigned class)
+{
+    bool got = bias_try_visit(lock);
+
+    if (got)
+        lock_class_taken(class, NULL);
+    return got;
+}
+
+static inline void bias_leave_as(struct bias_lock *lock, unsigned class)
+{
+    lock_class_left(class);
+    bias_leave(lock);
+}
+
+#define bias_enter(lock) bias_enter_as((lock), LOCK_CLASS_OF(lock))
+#define bias_exit(lock) bias_exit_as((lock), LOCK_CLASS_OF(lock))
+#define bias_visit(lock) bias_visit_as((lock), LOCK_CLASS_OF(lock))
+#define bias_try_visit(lock) bias_try_visit_as((lock), LOCK_CLASS_OF(lock))
+#define bias_leave(lock) bias_leave_as((lock), LOCK_CLASS_OF(lock))
+
+#endif
 #endif

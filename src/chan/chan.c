@@ -115,6 +115,8 @@ static int send_blocked(rn_ctx *ctx, struct rn_chan *ch, const void *value)
 {
     struct waiter waiter;
 
+    if (unlikely(waitq_not_ready(&ch->lock)))
+        return rn_chan_send(ctx, ch, value);
     waiter.value = (void *)value;
     chan_set_ready(ch, (load_relaxed(&ch->ready) & CHAN_CAN_BITS) | CHAN_CAN_RECV);
     return waitq_wait(ctx, &ch->senders, &ch->lock, &waiter, WAIT_CHAN_SEND);
@@ -211,6 +213,8 @@ static int recv_blocked(rn_ctx *ctx, struct rn_chan *ch, void *value)
 {
     struct waiter waiter;
 
+    if (unlikely(waitq_not_ready(&ch->lock)))
+        return rn_chan_recv(ctx, ch, value);
     waiter.value = value;
     chan_set_ready(ch, (load_relaxed(&ch->ready) & CHAN_CAN_BITS) | CHAN_CAN_SEND);
     int err = waitq_wait(ctx, &ch->receivers, &ch->lock, &waiter, WAIT_CHAN_RECV);

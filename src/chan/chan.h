@@ -24,7 +24,7 @@
 enum { CHAN_CAN_RECV = 1, CHAN_CAN_SEND = 2, CHAN_CAN_BITS = 3, CHAN_READY_CHANGE = 4 };
 
 struct rn_chan {
-    struct spinlock lock; /* guards all below but what never changes */
+    SPINLOCK(lock, chan_lock); /* guards all below but what never changes */
     bool closed;
     atomic_u32 ready; /* CHAN_CAN_ bits, to look at without the lock */
     int cause;

@@ -191,6 +191,8 @@ static int pick_locked(struct select_run *run)
 /* Decides under all the locks: a case, the default, or waits. */
 static int decide(struct select_run *run, rn_ctx *ctx)
 {
+    if (run->default_index == SELECT_NONE)
+        (void)fiber_here(); /* before the locks */
     for (;;) {
         struct waiter *wake = NULL;
         select_lock(run);

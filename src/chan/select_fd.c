@@ -87,7 +87,7 @@ void select_fd_dequeue(struct select_run *run, int winner)
         struct waiter *w = &run->waiters[i];
         if (run->cases[i].kind != RN_CASE_FD || run->entries[i] == NULL || (int)i == winner)
             continue;
-        spin_lock(w->lock);
+        spin_lock_known(w->lock);
         if (w->linked)
             waitq_remove(w);
         spin_unlock(w->lock);

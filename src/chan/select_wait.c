@@ -21,7 +21,7 @@ void select_lock(struct select_run *run)
             run->locks[count++] = &run->cases[i].chan->lock;
     run->lock_count = lock_order(run->locks, count);
     for (uint32_t i = 0; i < run->lock_count; i++)
-        spin_lock(run->locks[i]);
+        spin_lock_in_order(run->locks[i], chan_lock);
 }
 
 void select_unlock(struct select_run *run)

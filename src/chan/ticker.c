@@ -28,9 +28,9 @@ enum ticker_state {
 };
 
 struct rn_ticker {
-    struct spinlock control; /* one stop or reset at a time; not taken by fire */
+    SPINLOCK(control, timer_control); /* one stop or reset at a time; not taken by fire */
     /* guards state and due, and who arms; a leaf but for the timer's heap */
-    struct spinlock lock;
+    SPINLOCK(lock, timer_lock);
     struct timer timer;
     enum ticker_state state;
     rn_time due;        /* the next tick, or the one being sent */
@@ -199,6 +199,7 @@ int rn_ticker_reset(rn_ticker *t, rn_duration period)
 {
     if (t == NULL || period <= 0)
         return -EINVAL;
+    (void)fiber_here(); /* before the lock */
     spin_lock(&t->control);
     ticker_halt(t);
     int err = ticker_begin(t, period);

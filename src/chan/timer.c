@@ -24,8 +24,8 @@
 #define RETRY_NS RN_MILLISECOND
 
 struct rn_timer {
-    struct spinlock control;
-    struct spinlock lock;
+    SPINLOCK(control, timer_control);
+    SPINLOCK(lock, timer_lock);
     struct timer timer;
     bool running;         /* guarded by lock: may be armed again by fire */
     struct rn_chan *chan; /* NULL: calls fn */
@@ -138,6 +138,7 @@ int rn_timer_reset(rn_timer *t, rn_duration d)
 {
     if (t == NULL)
         return -EINVAL;
+    (void)fiber_here(); /* before the lock */
     spin_lock(&t->control);
     bool prevented = timer_halt(t);
     int err = timer_begin(t, d);

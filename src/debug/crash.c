@@ -33,6 +33,7 @@ static void say_who(void)
     struct worker *worker = worker_here();
     if (worker != NULL && worker->current->kind == FIBER_STACK)
         dump_fiber(2, worker->current);
+    dump_trace(2);
 }
 
 int debug_start(void)

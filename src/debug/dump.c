@@ -9,6 +9,7 @@
 #include "fiber/stack.h"
 #include "os/os.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 #include <runnel/debug.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 /* describe is called under the lock, so that an exhibit that is hidden is not being read. */
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, exhibits_lock);
     rn_exhibit *first; /* guarded by lock */
 } exhibits;
 
@@ -93,6 +94,27 @@ static void dump_exhibit(int fd, const rn_exhibit *exhibit)
         write_line(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
+static void trace_line(uint32_t worker, int64_t ago, const char *event, uint64_t what,
+                       const char *reason, void *arg)
+{
+    const int *fd = arg;
+    char line[LINE_BYTES_MAX], number[24] = "";
+    int n;
+
+    if (what != 0)
+        snprintf(number, sizeof number, " %llu", (unsigned long long)what);
+    n = snprintf(line, sizeof line, "worker %u, %.3f ms ago: %s%s%s%s%s\n", worker,
+                 (double)ago / RN_MILLISECOND, event, number, reason == NULL ? "" : " [",
+                 reason == NULL ? "" : reason, reason == NULL ? "" : "]");
+    if (n > 0)
+        write_line(*fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+void dump_trace(int fd)
+{
+    trace_each(trace_line, &fd);
+}
+
 int rn_dump(int fd)
 {
     struct dump dump = {.fd = fd};
@@ -105,6 +127,7 @@ int rn_dump(int fd)
     for (const rn_exhibit *e = exhibits.first; e != NULL; e = e->rn_next)
         dump_exhibit(fd, e);
     spin_unlock(&exhibits.lock);
+    dump_trace(fd);
     return dump.count;
 }
 

@@ -10,6 +10,7 @@
 #define RN_FIBER_FIBER_H
 
 #include "base/atomic.h"
+#include "base/lock_class.h"
 #include "fiber/watch.h"
 #include "switch.h"
 
@@ -51,6 +52,7 @@ struct fiber {
     void **locals;                      /* RN_LOCALS values, or NULL */
     char *detail;                       /* the last failure's sentence, or NULL */
     struct held *held;                  /* mutexes that it holds, or NULL; see sched/held.h */
+    lock_set mutexes; /* RUNNEL_LOCK_ORDER: classes of the library's that it holds */
 
     struct slab *slab; /* FIBER_STACK: where the stack belongs */
     uint32_t slot;

@@ -58,7 +58,7 @@ struct stack_class {
 
 /* Guards everything in pool. Nothing else is taken under it. */
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, stack_pool);
     struct stack_class classes[CLASS_COUNT];
     struct list slabs;
     uint64_t reserved;

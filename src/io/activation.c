@@ -19,7 +19,7 @@
 #define PASSED_MAX 256 /* that we keep track of */
 
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, passed_lock);
     bool taken[PASSED_MAX];
 } passed; /* guarded by lock */
 

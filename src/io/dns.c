@@ -42,7 +42,7 @@ struct lookup {
 };
 
 static struct {
-    struct spinlock lock; /* guards all; the caller waits from under it */
+    SPINLOCK(lock, lookups_lock); /* guards all; the caller waits from under it */
     struct list all;
     struct list queue;
     uint32_t fibers; /* that serve the queue */

@@ -60,6 +60,7 @@ static void await_calls(struct poll_entry *entry)
 {
     struct waiter waiter = {0};
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&entry->lock);
     while (entry->references > 1) {
         waitq_wait(NULL, fd_queue(entry, POLL_EITHER), &entry->lock, &waiter, WAIT_FD_READ);

@@ -54,6 +54,18 @@ struct rn_process {
     rn_process_status status;
 };
 
+static void lock(rn_process *p)
+{
+    LOCK_CLASS_NEXT(process_lock);
+    rn_mutex_lock(&p->lock);
+}
+
+static void unlock(rn_process *p)
+{
+    LOCK_CLASS_NEXT(process_lock);
+    rn_mutex_unlock(&p->lock);
+}
+
 /* Without a pidfd: whoever holds the other end learns of the exit by the close of this one. */
 struct exit_watch {
     int pid;
@@ -316,7 +328,7 @@ static bool try_reap(rn_process *p)
 {
     struct os_exit exit = {.code = -1};
 
-    rn_mutex_lock(&p->lock);
+    lock(p);
     int got = p->reaped ? 0 : os_reap(p->pid, &exit);
     if (got != 0) {
         p->reaped = true;
@@ -326,7 +338,7 @@ static bool try_reap(rn_process *p)
             poll_close(p->exit); /* who waits there wakes, and finds it reaped */
     }
     bool reaped = p->reaped;
-    rn_mutex_unlock(&p->lock);
+    unlock(p);
     return reaped;
 }
 
@@ -356,10 +368,10 @@ static int ensure_exit(rn_process *p)
 {
     int err = 0;
 
-    rn_mutex_lock(&p->lock);
+    lock(p);
     if (!p->reaped && p->exit == 0)
         err = exit_open(p);
-    rn_mutex_unlock(&p->lock);
+    unlock(p);
     return err;
 }
 
@@ -391,11 +403,11 @@ int rn_process_kill(rn_process *p, int sig)
 {
     if (sig < 0 || sig > OS_SIGNAL_MAX)
         return -EINVAL;
-    rn_mutex_lock(&p->lock);
+    lock(p);
     int err = p->reaped ? -ESRCH : os_kill(p->pid, p->own_group, sig);
     if (err == -ESRCH && !p->reaped)
         err = os_kill(p->pid, false, sig); /* it has left its group, and nobody else is there */
-    rn_mutex_unlock(&p->lock);
+    unlock(p);
     return err;
 }
 
@@ -440,9 +452,9 @@ static void stop(rn_process *p, int sig, rn_duration grace)
 
 static bool is_reaped(rn_process *p)
 {
-    rn_mutex_lock(&p->lock);
+    lock(p);
     bool reaped = p->reaped;
-    rn_mutex_unlock(&p->lock);
+    unlock(p);
     return reaped;
 }
 
@@ -455,11 +467,11 @@ int rn_process_wait(rn_ctx *ctx, rn_process *p, rn_process_status *status)
         err = await_reaped(ctx, p, RN_FOREVER);
     if (err != 0)
         stop(p, p->kill_signal, p->kill_after);
-    rn_mutex_lock(&p->lock);
+    lock(p);
     if (status != NULL)
         *status = p->status;
     bool lost = p->lost;
-    rn_mutex_unlock(&p->lock);
+    unlock(p);
     return err == 0 && lost ? -ECHILD : err;
 }
 

@@ -34,7 +34,7 @@ struct subscription {
 };
 
 static struct {
-    struct spinlock lock; /* guards all of this; taken before a channel's and a context's */
+    SPINLOCK(lock, signals_lock); /* guards all of this; taken before a channel's and a context's */
     struct list list;
     uint64_t handle; /* the poller's, of the descriptor that wakes it; 0: not open */
 } signals;

@@ -23,12 +23,12 @@
  */
 #include <runnel/breaker.h>
 #include <runnel/debug.h>
-#include <runnel/mutex.h>
 
 #include "breaker_config.h"
 #include "breaker_window.h"
 #include "random.h"
 #include "stripes.h"
+#include "mutex_class.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +75,7 @@ struct rn_breaker {
     _Atomic(uint64_t) ignored;
     _Atomic(uint64_t) dropped;
 
-    rn_mutex lock; /* guards the rest, and who changes the word */
+    MUTEX(lock, breaker_lock); /* guards the rest, and who changes the word */
     struct window window;
     uint64_t openings; /* in a row, without a closing between */
     uint64_t opened;

@@ -9,13 +9,14 @@
  *
  * Compiled with the public headers only.
  */
+#include "mutex_class.h"
+
 #include <runnel/cond.h>
 #include <runnel/ctx.h>
 #include <runnel/debug.h>
 #include <runnel/error.h>
 #include <runnel/fiber.h>
 #include <runnel/group.h>
-#include <runnel/mutex.h>
 #include <runnel/wait_group.h>
 
 #include <stdatomic.h>
@@ -39,8 +40,8 @@ struct rn_group {
     atomic_uint_least64_t started, failed;
     size_t limit; /* RN_GROUP_UNLIMITED: none; changes only while no fiber runs */
 
-    rn_mutex lock; /* guards the rest */
-    rn_cond room;  /* active has fallen */
+    MUTEX(lock, group_lock); /* guards the rest */
+    rn_cond room;            /* active has fallen */
     size_t active;
     int first;
     bool succeeded;

@@ -16,10 +16,11 @@
  *
  * Compiled with the public headers only.
  */
+#include "mutex_class.h"
+
 #include <runnel/debug.h>
 #include <runnel/group.h>
 #include <runnel/hedge.h>
-#include <runnel/mutex.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,7 +59,7 @@ struct call {
     unsigned begun; /* attempts; the caller's own */
     rn_time first_began;
 
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, hedge_lock); /* guards the rest */
     rn_ctx *alarm;
     unsigned winner;
     unsigned ended;

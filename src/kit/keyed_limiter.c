@@ -17,10 +17,10 @@
  * Compiled with the public headers only.
  */
 #include "gcra.h"
+#include "mutex_class.h"
 
 #include <runnel/debug.h>
 #include <runnel/keyed_limiter.h>
-#include <runnel/mutex.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,7 +58,7 @@ struct pending {
 };
 
 struct table {
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, keyed_limiter_table); /* guards the rest */
     struct gcra setting;
     rn_time last; /* the latest time seen */
     struct entry **buckets;
@@ -66,8 +66,9 @@ struct table {
     size_t count, room;
     struct entry *oldest, *newest;
     struct pending *pending;
-    uint64_t serial; /* of the last entry */
-    uint64_t allowed, denied, refused, forgotten, displaced;
+    uint64_t serial;    /* of the last entry */
+    struct entry *gone; /* displaced by the call that has the lock, which frees it afterwards */
+    uint64_t allowed, denied, refused, forgotten, displaced, waits, gave_up;
 } __attribute__((aligned(64)));
 
 struct rn_keyed_limiter {
@@ -77,9 +78,10 @@ struct rn_keyed_limiter {
     struct table *tables;
     size_t table_count;   /* a power of two */
     _Atomic(size_t) keys; /* of all tables, for dumps */
-    rn_mutex control;     /* one change of the setting at a time; taken before a table's lock */
-    double per_second;    /* under control */
-    size_t burst;         /* under control */
+    /* One change of the setting at a time; taken before a table's lock. Guards the rest. */
+    MUTEX(control, keyed_limiter_control);
+    double per_second;
+    size_t burst;
 };
 
 /* ---- hashing ---- */
@@ -174,7 +176,7 @@ static void use_locked(struct table *t, struct entry *e)
     use_append(t, e);
 }
 
-static void remove_locked(rn_keyed_limiter *k, struct table *t, struct entry *e)
+static void unlink_locked(rn_keyed_limiter *k, struct table *t, struct entry *e)
 {
     struct entry **at = bucket_of(t, e->hash);
 
@@ -184,6 +186,11 @@ static void remove_locked(rn_keyed_limiter *k, struct table *t, struct entry *e)
     use_unlink(t, e);
     t->count--;
     atomic_fetch_sub_explicit(&k->keys, 1, memory_order_relaxed);
+}
+
+static void remove_locked(rn_keyed_limiter *k, struct table *t, struct entry *e)
+{
+    unlink_locked(k, t, e);
     free(e);
 }
 
@@ -231,7 +238,8 @@ static bool make_room_locked(rn_keyed_limiter *k, struct table *t, int64_t tick)
     if (refuses)
         return false;
     t->displaced++;
-    remove_locked(k, t, t->oldest);
+    t->gone = t->oldest;
+    unlink_locked(k, t, t->gone);
     return true;
 }
 
@@ -464,10 +472,29 @@ static int take_locked(rn_keyed_limiter *k, struct table *t, const void *key, si
     return 0;
 }
 
+/* Among those who wait. */
+static void list_locked(struct table *t, struct pending *p)
+{
+    t->waits++;
+    p->next = t->pending;
+    if (t->pending != NULL)
+        t->pending->prev = p;
+    t->pending = p;
+}
+
+/* Under no lock. */
+static void tell_displaced(const rn_keyed_limiter *k, struct entry *gone)
+{
+    if (k->config.on_displaced != NULL)
+        k->config.on_displaced(k->config.events_arg, gone->key, gone->size);
+    free(gone);
+}
+
 /* The same, counted and, when it is to wait, listed among those who do. */
 static int take(rn_keyed_limiter *k, const void *key, size_t size, size_t n, rn_duration patience,
                 struct pending *out)
 {
+    struct entry *gone;
     struct table *t;
     int err;
 
@@ -480,13 +507,13 @@ static int take(rn_keyed_limiter *k, const void *key, size_t size, size_t n, rn_
     err = take_locked(k, t, key, size, n, patience, out);
     t->allowed += err == 0;
     t->denied += err == RN_ERATE;
-    if (err == 0 && out->delay > 0) {
-        out->next = t->pending;
-        if (t->pending != NULL)
-            t->pending->prev = out;
-        t->pending = out;
-    }
+    if (err == 0 && out->delay > 0)
+        list_locked(t, out);
+    gone = t->gone;
+    t->gone = NULL;
     rn_mutex_unlock(&t->lock);
+    if (gone != NULL)
+        tell_displaced(k, gone);
     if (err == RN_ERATE && k->config.on_denied != NULL)
         k->config.on_denied(k->config.events_arg, key, size, n, out->delay);
     return err;
@@ -551,6 +578,7 @@ static void settle(rn_keyed_limiter *k, const void *key, size_t size, size_t n, 
     struct entry *e;
 
     rn_mutex_lock(&t->lock);
+    t->gave_up += give_back;
     if (give_back && time_locked(k, t) <= p->act &&
         (e = find_locked(t, p->hash, key, size)) != NULL && e->serial == p->serial)
         e->until -= gcra_unused(&t->setting, p->until, e->until, n);
@@ -574,6 +602,8 @@ int rn_keyed_limiter_wait(rn_ctx *ctx, rn_keyed_limiter *k, const void *key, siz
         return err;
     err = rn_clock_sleep(ctx, k->config.clock, p.delay);
     settle(k, key, size, n, &p, err != 0);
+    if (k->config.on_waited != NULL)
+        k->config.on_waited(k->config.events_arg, key, size, n, p.delay, err);
     return err;
 }
 
@@ -609,6 +639,8 @@ void rn_keyed_limiter_stats_read(rn_keyed_limiter *k, rn_keyed_limiter_stats *ou
         out->refused += t->refused;
         out->forgotten += t->forgotten;
         out->displaced += t->displaced;
+        out->waits += t->waits;
+        out->gave_up += t->gave_up;
         rn_mutex_unlock(&t->lock);
     }
 }

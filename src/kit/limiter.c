@@ -20,10 +20,10 @@
  * Compiled with the public headers only.
  */
 #include "gcra.h"
+#include "mutex_class.h"
 
 #include <runnel/debug.h>
 #include <runnel/limiter.h>
-#include <runnel/mutex.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -49,7 +49,7 @@ struct rn_limiter {
 
     _Atomic(uint64_t) denied, waits, gave_up, waited;
 
-    rn_mutex lock;                /* guards the rest, and the writing of settings */
+    MUTEX(lock, limiter_lock);    /* guards the rest, and the writing of settings */
     _Atomic(uint64_t) generation; /* read without it by reservations */
     double per_second;
 };

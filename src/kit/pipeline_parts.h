@@ -26,9 +26,10 @@
 #ifndef RUNNEL_KIT_PIPELINE_PARTS_H
 #define RUNNEL_KIT_PIPELINE_PARTS_H
 
+#include "mutex_class.h"
+
 #include <runnel/ctx.h>
 #include <runnel/debug.h>
-#include <runnel/mutex.h>
 #include <runnel/pipeline.h>
 #include <runnel/wait_group.h>
 
@@ -159,8 +160,8 @@ struct rn_pipeline {
     rn_wait_group live;      /* fibers, and start itself */
     atomic_size_t fibers;
 
-    rn_mutex lock;    /* guards the writing of first, and of started */
-    atomic_int first; /* the pipeline's error */
+    MUTEX(lock, pipeline_lock); /* guards the writing of first, and of started */
+    atomic_int first;           /* the pipeline's error */
     atomic_int start_err;
 };
 

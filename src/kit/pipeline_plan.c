@@ -27,7 +27,7 @@ struct name {
 };
 
 static struct {
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, pipeline_names); /* guards the rest */
     struct name *first;
     size_t count;
 } names;

@@ -23,10 +23,10 @@
 #define RN_KIT_PUBSUB_PARTS_H
 
 #include "topic.h"
+#include "mutex_class.h"
 
 #include <runnel/cond.h>
 #include <runnel/debug.h>
-#include <runnel/mutex.h>
 #include <runnel/pubsub.h>
 
 #include <stdatomic.h>
@@ -154,12 +154,12 @@ struct rn_subscription {
 };
 
 struct rn_pubsub {
-    rn_mutex changes; /* guards the tree against other writers, and groups */
+    MUTEX(changes, pubsub_changes); /* guards the tree against other writers, and groups */
     struct queue_group *groups;
 
-    _Alignas(LINE_BYTES) rn_mutex lock; /* guards the rest */
-    struct topic_tree tree;             /* read under lock, written under both */
-    uint64_t changed;                   /* counts the changes of the tree */
+    _Alignas(LINE_BYTES) MUTEX(lock, pubsub_lock); /* guards the rest */
+    struct topic_tree tree;                        /* read under lock, written under both */
+    uint64_t changed;                              /* counts the changes of the tree */
     struct topic **buckets;
     size_t bucket_count; /* a power of 2 */
     struct topic *newest, *oldest;

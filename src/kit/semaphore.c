@@ -24,9 +24,10 @@
  *
  * Compiled with the public headers only.
  */
+#include "mutex_class.h"
+
 #include <runnel/debug.h>
 #include <runnel/fiber.h>
-#include <runnel/mutex.h>
 #include <runnel/semaphore.h>
 #include <runnel/wait_group.h>
 
@@ -52,7 +53,7 @@ struct rn_semaphore {
 
     _Atomic(uint64_t) left; /* the last that a call touches which entered */
 
-    rn_mutex lock; /* guards the rest; the atomics are read without it */
+    MUTEX(lock, semaphore_lock); /* guards the rest; the atomics are read without it */
     uint64_t entered;
     int64_t pool;
     int64_t absorbing;

@@ -9,11 +9,12 @@
  *
  * Compiled with the public headers only.
  */
+#include "mutex_class.h"
+
 #include <runnel/chan.h>
 #include <runnel/cond.h>
 #include <runnel/debug.h>
 #include <runnel/fiber.h>
-#include <runnel/mutex.h>
 #include <runnel/sd_notify.h>
 #include <runnel/select.h>
 #include <runnel/shutdown.h>
@@ -56,8 +57,8 @@ struct rn_shutdown {
     atomic_size_t running;
     atomic_size_t references; /* not under lock: an unlock may still touch it when the last goes */
 
-    rn_mutex lock; /* guards the rest */
-    rn_cond ended; /* pending has fallen */
+    MUTEX(lock, shutdown_lock); /* guards the rest */
+    rn_cond ended;              /* pending has fallen */
     size_t pending;
     int opened; /* phases that have begun */
     bool asked, waited;

@@ -21,11 +21,11 @@
  */
 #include <runnel/debug.h>
 #include <runnel/fiber.h>
-#include <runnel/mutex.h>
 #include <runnel/single_flight.h>
 #include <runnel/wait_group.h>
 
 #include "random.h"
+#include "mutex_class.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ struct flight {
 };
 
 struct shard {
-    _Alignas(64) rn_mutex lock; /* guards the rest; no callback runs under it */
+    _Alignas(64) MUTEX(lock, single_flight_lock); /* guards the rest; no callback runs under it */
     struct flight **buckets;
     size_t room; /* buckets, a power of two */
     size_t count;

@@ -23,11 +23,11 @@
  * Compiled with the public headers only.
  */
 #include "ring.h"
+#include "mutex_class.h"
 
 #include <runnel/cond.h>
 #include <runnel/debug.h>
 #include <runnel/fiber.h>
-#include <runnel/mutex.h>
 #include <runnel/wait_group.h>
 #include <runnel/worker_pool.h>
 
@@ -68,13 +68,14 @@ struct rn_worker_pool {
     _Atomic(size_t) shown_queued, shown_alive; /* for dumps, which take no lock */
     _Atomic(uint64_t) left; /* calls that have returned; the last that a call touches */
 
-    rn_mutex lock; /* guards the rest */
+    MUTEX(lock, worker_pool_lock); /* guards the rest */
     uint64_t entered;
     rn_cond work; /* a job was queued, a slot of the window came free, target fell, or stopping */
     rn_cond room; /* a job left the queue, or stopping */
     struct ring jobs;
     size_t queue_limit;
     uint64_t taken;
+    uint64_t waits; /* of submits for room */
     bool stopping;
 
     struct worker **workers;
@@ -279,6 +280,8 @@ static void deliver(struct worker *w, int err)
     count_up(&w->done);
     if (err != 0)
         count_up(&w->failed);
+    if (err != 0 && pool->config.on_failed != NULL)
+        pool->config.on_failed(pool->config.events_arg, w->result);
     if (pool->config.ordered)
         deliver_in_order(w);
     else if (pool->results != NULL)
@@ -585,19 +588,25 @@ static bool inside_locked(rn_ctx *ctx, struct rn_worker_pool *pool)
     return worker_here_locked(pool) != NULL || rn_ctx_value(ctx, pool) != NULL;
 }
 
-/* Waits until the queue takes one more; who is inside makes it do so. */
-static int await_room_locked(rn_ctx *ctx, struct rn_worker_pool *pool)
+/*
+ * The queue is full: waits until it takes one more; who is inside makes it do so. *began: when the
+ * wait began, if somebody is to be told of it.
+ */
+static int await_room_locked(rn_ctx *ctx, struct rn_worker_pool *pool, rn_time *began)
 {
     int err = 0;
 
-    if (full_locked(pool) && inside_locked(ctx, pool))
+    if (inside_locked(ctx, pool))
         return pool->jobs.count < pool->jobs.room ? 0 : ring_grow(&pool->jobs);
+    pool->waits++;
+    if (pool->config.on_waited != NULL)
+        *began = rn_clock_now(pool->config.clock);
     while (err == 0 && full_locked(pool))
         err = rn_cond_wait(ctx, &pool->room, &pool->lock);
     return err;
 }
 
-/* Ends a submit, for which there is room if err is 0. */
+/* For a submit, which has room if err is 0; the caller leaves. Returns what that is to return. */
 static int push_and_unlock(struct rn_worker_pool *pool, const void *job, int err)
 {
     if (pool->stopping)
@@ -608,26 +617,35 @@ static int push_and_unlock(struct rn_worker_pool *pool, const void *job, int err
     rn_mutex_unlock(&pool->lock);
     if (err == 0)
         rn_cond_signal(&pool->work);
-    leave(pool);
     return err;
 }
 
 int rn_worker_pool_submit_untyped(rn_ctx *ctx, struct rn_worker_pool *pool, const void *job)
 {
+    const rn_worker_pool_config *c = &pool->config;
+    rn_time began = RN_FOREVER; /* not at all */
     int err = rn_ctx_err(ctx);
 
     if (err != 0)
         return err;
     enter(pool);
     if (full_locked(pool))
-        err = await_room_locked(ctx, pool);
-    return push_and_unlock(pool, job, err);
+        err = await_room_locked(ctx, pool, &began);
+    err = push_and_unlock(pool, job, err);
+    if (began != RN_FOREVER)
+        c->on_waited(c->events_arg, rn_clock_now(c->clock) - began, err);
+    leave(pool);
+    return err;
 }
 
 int rn_worker_pool_try_submit_untyped(struct rn_worker_pool *pool, const void *job)
 {
+    int err;
+
     enter(pool);
-    return push_and_unlock(pool, job, full_locked(pool) ? -EAGAIN : 0);
+    err = push_and_unlock(pool, job, full_locked(pool) ? -EAGAIN : 0);
+    leave(pool);
+    return err;
 }
 
 struct rn_chan *rn_worker_pool_results(struct rn_worker_pool *pool)
@@ -713,6 +731,7 @@ void(rn_worker_pool_stats_read)(struct rn_worker_pool *pool, rn_worker_pool_stat
     enter(pool);
     out->workers = pool->alive;
     out->queued = pool->jobs.count;
+    out->waits = pool->waits;
     for (size_t i = 0; i < pool->workers_known; i++) {
         struct worker *w = pool->workers[i];
         if (w == NULL)

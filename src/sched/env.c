@@ -10,10 +10,8 @@ static const struct {
     const char *word;
     uint32_t bit;
 } debug_words[] = {
-    {"dump", DEBUG_DUMP},
-    {"stall", DEBUG_STALL},
-    {"leak", DEBUG_LEAK},
-    {"lock", DEBUG_LOCK},
+    {"dump", DEBUG_DUMP}, {"stall", DEBUG_STALL}, {"leak", DEBUG_LEAK},
+    {"lock", DEBUG_LOCK}, {"trace", DEBUG_TRACE},
 };
 
 /* A number with nothing behind it but, where wanted, K, M or G. False when it is anything else. */

@@ -44,7 +44,7 @@ struct edge {
 atomic_u32 held_on;
 
 static struct {
-    struct spinlock lock; /* guards the rest */
+    SPINLOCK(lock, held_order); /* guards the rest */
     uint32_t count;
     struct edge edges[EDGES_MAX];
     uint32_t said_count;

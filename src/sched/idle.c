@@ -19,6 +19,7 @@
 #include "sched/clock.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 #define SPIN_NS_MIN 4000   /* looking for less than that would find nothing */
 #define SPIN_STEP 5        /* spin_wait's step between two looks: about a microsecond */
@@ -40,7 +41,7 @@ atomic_i64 idle_poll_until;
 static atomic_u32 wake_skip_log;
 
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, idle_lock);
     struct list list;   /* who waits in the poller is last; guarded by lock */
     atomic_u32 polling; /* 1: somebody waits in the poller, or is about to */
 } idle;
@@ -247,6 +248,7 @@ static bool steal_from(struct worker *worker, struct worker *victim, enum loot l
     if (loot == LOOT_NOTHING || runq_steal(&victim->runq, &chain, loot == LOOT_ALL) == 0)
         return false;
     count_up(&worker->steals);
+    trace(worker, TRACE_STEAL, chain.count);
     worker_adopt(worker, &chain);
     return true;
 }
@@ -420,12 +422,14 @@ bool idle_sleep(struct worker *worker)
 
     if (worker->stacks.count > STACK_BATCH)
         stack_cache_flush(&worker->stacks);
+    trace(worker, TRACE_SLEEP, 0);
     enter(worker, poller);
     if (poller)
         sleep_in_poller(worker);
     else
         sleep_on_futex(worker);
     leave(worker);
+    trace(worker, TRACE_WAKE, 0);
     if (worker->woken && os_now() - worker->looked < SPIN_NS_MAX)
         worker->spin_ns = SPIN_NS_MAX; /* too short a sleep to be worth it */
     monitor_wake();

@@ -4,7 +4,7 @@
 #include "sched/sched.h"
 
 static struct {
-    struct spinlock lock;
+    SPINLOCK(lock, inject_lock);
     struct chain chain; /* guarded by lock */
     atomic_u32 count;   /* chain.count, to look at without the lock */
 } inject;

@@ -15,7 +15,7 @@
 #define RN_LOCALS 64
 #define DESTROY_ROUNDS_MAX 4 /* a destroyer may set values again; so often are they looked for */
 
-static struct spinlock lock; /* guards locals_made, and destroyers while they are written */
+STATIC_SPINLOCK(lock, local_lock); /* guards locals_made, and destroyers while they are written */
 static uint32_t locals_made;
 static void (*destroyers[RN_LOCALS])(void *value);
 

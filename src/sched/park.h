@@ -21,9 +21,13 @@
 
 /*
  * The running fiber, or this plain thread's stand-in (made at first use, which also starts the
- * runtime).
+ * runtime). Starting takes its time and many locks: who parks under a spin lock has called this
+ * before taking it, or has asked park_possible.
  */
 struct fiber *fiber_here(void);
+
+/* False: fiber_here would have to start the runtime, or to make a stand-in. */
+bool park_possible(void);
 
 /* Runs on another stack; must not park, and must not touch arg after it released what guards it. */
 typedef void park_commit(void *arg);

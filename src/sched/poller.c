@@ -14,6 +14,7 @@
 #include "sched/poller.h"
 
 #include "base/check.h"
+#include "sched/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ atomic_u32 poll_delivering;
 static struct os_poller poller;
 
 static struct {
-    struct spinlock lock; /* guards free and the adding of chunks */
+    SPINLOCK(lock, poll_table_lock); /* guards free and the adding of chunks */
     struct poll_entry *free;
     _Atomic(struct poll_entry *) chunks[CHUNKS_MAX];
     atomic_u32 chunk_count;
@@ -268,8 +269,10 @@ int poll_once(int64_t timeout_ns)
     int n = os_poller_wait(&poller, events, EVENTS_AT_ONCE, timeout_ns);
     int woken = 0;
 
-    if (n > 0)
+    if (n > 0) {
+        trace(worker_here(), TRACE_POLL, (uint64_t)n);
         add_seq(&poll_delivering, 1);
+    }
     for (int i = 0; i < n; i++)
         woken += deliver(&events[i]);
     if (n > 0)

@@ -33,7 +33,7 @@ enum poll_flags {
  * One descriptor. Entries are never freed while the runtime runs; lock guards all without a remark.
  */
 struct poll_entry {
-    cache_aligned struct spinlock lock;
+    cache_aligned SPINLOCK(lock, poll_entry_lock);
     uint32_t generation; /* odd while open; part of the handle */
     uint32_t references; /* calls in progress, and one while open; the last closes the descriptor */
     uint32_t index;      /* fixed */

@@ -49,7 +49,7 @@ struct seed {
 enum { RUNQ_FRESH = 1, RUNQ_SEED = 2, RUNQ_TAGS = 3 };
 
 struct runq {
-    struct bias_lock lock;
+    BIAS_LOCK(lock, runq_lock);
     atomic_u32 head; /* the oldest; moved by owner and thieves */
     atomic_u32 tail; /* one past the newest; moved by the owner */
     _Atomic(struct fiber *) slot;

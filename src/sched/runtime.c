@@ -31,7 +31,7 @@ static void start_once(void)
 /* ---- stopping ---- */
 
 static struct {
-    struct spinlock lock; /* guards first and what it leads to */
+    SPINLOCK(lock, stops_lock); /* guards first and what it leads to */
     struct runtime_stop *first;
 } stops;
 
@@ -163,6 +163,7 @@ static int start(bool run_owned)
 {
     uint32_t off = SCHED_OFF;
 
+    lock_class_expect_none("the runtime starts");
     check_not_forked();
     while (!cas_seq(&sched.state, &off, SCHED_STARTING)) {
         if (off == SCHED_ON)

@@ -44,6 +44,7 @@ struct worker {
     park_commit *after; /* to be called on the other side of the switch in progress */
     void *after_arg;
     struct fiber *came_from;
+    struct trace_ring *trace; /* RUNNEL_DEBUG=trace: what it did last; otherwise NULL */
     uint32_t budget;
     uint32_t index; /* in sched.workers */
     uint64_t random;
@@ -72,7 +73,7 @@ struct worker {
     atomic_u32 sleep; /* futex: 1 asleep, 0 awake */
     struct list_node idle_node; /* in idle list; guarded by its lock */
     bool idle_linked;           /* guarded by the idle list's lock */
-    struct spinlock inbox_lock;
+    SPINLOCK(inbox_lock, worker_inbox_lock);
     struct chain inbox; /* pinned fibers; guarded by inbox_lock */
     struct timer_heap *timers;
 
@@ -101,7 +102,7 @@ extern struct sched {
     uint32_t debug;      /* DEBUG_ bits */
 } sched;
 
-enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8 };
+enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8, DEBUG_TRACE = 16 };
 
 /* ---- worker.c ---- */
 struct worker *worker_new(uint32_t index);
@@ -128,6 +129,7 @@ static inline void fiber_clear(struct fiber *fiber, uint64_t id)
     fiber->locals = NULL;
     fiber->detail = NULL;
     fiber->held = NULL;
+    lock_set_clear(&fiber->mutexes);
     store_relaxed(&fiber->reason, WAIT_NONE);
     store_relaxed(&fiber->wait, NULL);
 }

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-static struct spinlock spares; /* guards the choice and the making of spares */
+STATIC_SPINLOCK(spares, spares); /* guards the choice and the making of spares */
 
 int worker_spawn_thread(struct worker *worker)
 {

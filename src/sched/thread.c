@@ -75,12 +75,18 @@ struct fiber *fiber_here(void)
     return likely(worker != NULL) ? worker->current : thread_here();
 }
 
+bool park_possible(void)
+{
+    return worker_here() != NULL || (stand_in != NULL && load_acquire(&sched.state) == SCHED_ON);
+}
+
 void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_reason reason)
 {
     if (unlikely(self->held != NULL))
         held_park(self, reason);
     store_relaxed(&self->reason, (uint8_t)reason);
     commit(arg);
+    lock_class_expect_none("a thread goes to sleep");
     while (load_acquire(&self->woken) == 0) /* E13 */
         os_futex_wait(&self->woken, 0, -1);
     store_relaxed(&self->woken, 0);

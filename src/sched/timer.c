@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "sched/sched.h"
 #include "sched/timer_heap.h"
+#include "sched/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -174,6 +175,7 @@ uint32_t timer_heap_run(struct timer_heap *heap, rn_time now)
         store_relaxed(&heap->firer, worker_here());
         store_release(&heap->firing, timer); /* E8: the timer before this one has fired */
         spin_unlock(&heap->lock);
+        trace(worker_here(), TRACE_FIRE, 0);
         timer->fire(timer);
         store_relaxed(&heap->firer, NULL);
         store_release(&heap->firing, NULL); /* E8: lets timer_stop go on */

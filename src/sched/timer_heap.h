@@ -19,11 +19,11 @@ struct timer_entry {
 };
 
 struct timer_heap {
-    struct spinlock lock;           /* guards all below; nothing else is taken under it */
-    atomic_i64 next;                /* when the earliest is due; read without the lock */
-    _Atomic(struct timer *) firing; /* its fire is running outside the lock */
-    _Atomic(struct worker *) firer; /* who runs that fire: it does not wait for itself */
-    bool running;                   /* somebody fires from this heap */
+    SPINLOCK(lock, timer_heap_lock); /* guards all below; nothing else is taken under it */
+    atomic_i64 next;                 /* when the earliest is due; read without the lock */
+    _Atomic(struct timer *) firing;  /* its fire is running outside the lock */
+    _Atomic(struct worker *) firer;  /* who runs that fire: it does not wait for itself */
+    bool running;                    /* somebody fires from this heap */
     uint32_t count;
     uint32_t room;
     struct timer_entry *entries; /* from 1 */

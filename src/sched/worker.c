@@ -19,6 +19,7 @@
 #include "sched/local.h"
 #include "sched/poller.h"
 #include "sched/sched.h"
+#include "sched/trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,8 +37,11 @@ static inline void arrive(struct worker *worker)
     annotate_arrive(worker->current, worker->came_from);
     if (after != NULL) {
         worker->after = NULL;
+        lock_class_between(true);
         after(worker->after_arg);
+        lock_class_between(false);
     }
+    lock_class_expect_none("a fiber has left its stack");
 }
 
 __attribute__((always_inline)) static inline void
@@ -96,6 +100,7 @@ void park(park_commit *commit, void *arg, enum wait_reason reason)
           wait_reason_name(reason));
     if (unlikely(self->held != NULL))
         held_park(self, reason);
+    trace_park(worker, self->id, reason);
     store_relaxed(&self->reason, (uint8_t)reason);
     switch_to(worker, next_fiber(worker), commit, arg, false);
     store_relaxed(&self->reason, WAIT_NONE);
@@ -153,6 +158,7 @@ void ready(struct fiber *fiber)
     struct worker *worker = worker_here();
     struct chain spill = {0};
 
+    trace(worker, TRACE_READY, fiber->id);
     if (unlikely(fiber->kind == FIBER_THREAD)) {
         ready_thread(fiber);
     } else if (unlikely(fiber->pinned != NULL)) {
@@ -177,6 +183,7 @@ void fiber_launch(struct fiber *fiber)
         return;
     }
     count_up(&worker->started);
+    trace(worker, TRACE_SPAWN, fiber->id);
     runq_append(&worker->runq, fiber, &spill);
     spilled(&spill);
     idle_work_added();
@@ -203,6 +210,7 @@ int fiber_sow(const rn_site *site, void (*fn)(void *arg), void *arg, size_t copy
         memcpy(runq_seed_copy(&worker->runq, seed), arg, copy_bytes);
     store_relaxed(&seed->site, site);
     store_relaxed(&seed->id, fiber_next_id(worker));
+    trace(worker, TRACE_SPAWN, load_relaxed(&seed->id));
     runq_seed_exit(&worker->runq, stack);
     spilled(&spill);
     idle_work_added();
@@ -241,6 +249,7 @@ void rn_yield(void)
         worker->budget = BUDGET_OPERATIONS;
         return; /* nobody else wants this worker */
     }
+    trace(worker, TRACE_YIELD, self->id);
     switch_to(worker, next, commit_yield, self, false);
 }
 
@@ -335,6 +344,7 @@ static void fiber_exit(struct fiber *self)
     struct worker *worker = worker_here();
     if (unlikely(self->pinned != NULL))
         worker->pinned--;
+    trace(worker, TRACE_EXIT, self->id);
     switch_to(worker, next_fiber(worker), commit_bury, self, true);
     fatal("a fiber that ended was resumed");
 }
@@ -470,6 +480,7 @@ struct worker *worker_new(uint32_t index)
     worker->spin_ns = SPIN_NS_MAX;
     worker->loop.kind = FIBER_LOOP;
     worker->timers = timer_heap_of(index);
+    trace_begin(worker);
     store_relaxed(&worker->mode, WORKER_BUSY);
     return worker;
 }
@@ -477,5 +488,6 @@ struct worker *worker_new(uint32_t index)
 void worker_free(struct worker *worker)
 {
     timer_heap_empty(worker->timers);
+    trace_end(worker);
     os_unreserve(worker, sizeof *worker);
 }

@@ -12,8 +12,8 @@
 #include <runnel/cond.h>
 
 struct __attribute__((may_alias)) cond {
-    struct spinlock lock; /* guards the rest; over it only a mutex is unlocked */
-    atomic_u32 waiting;   /* written under lock, read without by signal */
+    SPINLOCK(lock, cond_lock); /* guards the rest; over it only a mutex is unlocked */
+    atomic_u32 waiting;        /* written under lock, read without by signal */
     struct waitq waiters;
 };
 
@@ -33,11 +33,14 @@ static void count_locked(struct cond *c, int by)
 RN_API int rn_cond_wait(rn_ctx *ctx, rn_cond *cond, rn_mutex *m)
 {
     struct cond *c = cond_of(cond);
+    unsigned class = lock_class_claim(); /* of the mutex */
     struct waiter waiter;
     int result;
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&c->lock);
     count_locked(c, 1);
+    lock_class_name_next(class);
     rn_mutex_unlock(
         m); /* a signal from here on waits for the spin lock, and then finds the waiter */
     result = waitq_wait(ctx, &c->waiters, &c->lock, &waiter, WAIT_COND);
@@ -46,6 +49,7 @@ RN_API int rn_cond_wait(rn_ctx *ctx, rn_cond *cond, rn_mutex *m)
         count_locked(c, -1);
         spin_unlock(&c->lock);
     }
+    lock_class_name_next(class);
     rn_mutex_lock(m);
     return result;
 }

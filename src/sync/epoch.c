@@ -16,10 +16,10 @@ struct batch {
 
 atomic_u64 epoch_now = 1;
 
-static struct spinlock shared_lock; /* one section at a time in the shared slot */
+STATIC_SPINLOCK(shared_lock, epoch_shared); /* one section at a time in the shared slot */
 
 static struct {
-    struct spinlock lock; /* guards lists; under it nothing but a membarrier */
+    SPINLOCK(lock, epoch_waiting); /* guards lists; under it nothing but a membarrier */
     struct batch lists[2];
 } waiting;
 

@@ -410,6 +410,16 @@ static int try_change(struct rn_map *m, const struct map_key *key, struct change
     return err;
 }
 
+static int rebuild(struct rn_map *m, uint64_t hash)
+{
+    uint64_t grown = 0;
+    int err = table_rebuild(&m->table, hash, &grown);
+
+    if (grown != 0 && m->config.on_grown != NULL)
+        m->config.on_grown(m->config.events_arg, grown);
+    return err;
+}
+
 /*
  * Changes a key. On success the node before, if any, has left the table and is still the caller's
  * to look at and retire; on an error the fresh one is still the caller's.
@@ -420,10 +430,10 @@ static int change(struct rn_map *m, const struct map_key *key, struct change *c)
     int err;
 
     while ((err = try_change(m, key, c, &sparse)) == -EBUSY)
-        if ((err = table_rebuild(&m->table, key->hash)) != 0)
+        if ((err = rebuild(m, key->hash)) != 0)
             return err;
     if (sparse)
-        (void)table_rebuild(&m->table, key->hash); /* without memory it stays larger */
+        (void)rebuild(m, key->hash); /* without memory it stays larger */
     return err;
 }
 

@@ -87,6 +87,7 @@ struct directory *directory_new(void)
             return NULL;
         }
         store_relaxed(&directory->segments[i], entry_to(segment));
+        directory->segment_count++;
     }
     return directory;
 }
@@ -302,6 +303,7 @@ static void copy_nodes(struct segment *old, struct rebuild *r)
 /* The directory's larger copy: each entry twice. */
 static void copy_entries(const struct directory *old, struct directory *to)
 {
+    to->segment_count = old->segment_count;
     for (uint64_t i = 0; i < (uint64_t)1 << to->depth; i++)
         store_relaxed(&to->segments[i], load_relaxed(&((struct directory *)old)->segments[i >> 1]));
 }
@@ -325,6 +327,7 @@ static struct directory *publish_locked(struct table *table, struct segment *old
     enter_segment(directory, r->halves[0]);
     if (r->split)
         enter_segment(directory, r->halves[1]);
+    directory->segment_count += r->split;
     old->dead = true;
     if (directory == before)
         return NULL;
@@ -332,7 +335,7 @@ static struct directory *publish_locked(struct table *table, struct segment *old
     return before;
 }
 
-int table_rebuild(struct table *table, uint64_t hash)
+int table_rebuild(struct table *table, uint64_t hash, uint64_t *grown)
 {
     struct directory *directory = NULL;
     struct segment *old;
@@ -349,6 +352,8 @@ int table_rebuild(struct table *table, uint64_t hash)
     if (fits) {
         copy_nodes(old, &r);
         directory = publish_locked(table, old, &r);
+        if (r.split)
+            *grown = load_relaxed(&table->directory)->segment_count;
     }
     spin_unlock(&old->lock);
     spin_unlock(&table->structure);
@@ -446,6 +451,7 @@ static int check_segment(struct segment *segment, const struct directory *direct
 int table_check(struct table *table)
 {
     struct segment *segment;
+    uint64_t count = 0;
     int wrong = 0;
 
     spin_lock(&table->structure);
@@ -454,7 +460,10 @@ int table_check(struct table *table)
         spin_lock(&segment->lock);
         wrong = check_segment(segment, directory);
         spin_unlock(&segment->lock);
+        count++;
     }
+    if (wrong == 0 && count != directory->segment_count)
+        wrong = __LINE__;
     spin_unlock(&table->structure);
     return wrong;
 }

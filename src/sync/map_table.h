@@ -44,20 +44,21 @@ struct node {
 
 struct segment {
     struct retired retired;
-    struct spinlock lock; /* guards the rest, and the writing of slots; nothing under it */
-    uint8_t depth;        /* so many top bits are the same in all its hashes */
-    uint8_t bits;         /* logarithm of the number of slots */
-    bool dead;            /* replaced: the directory has another */
-    uint16_t live;        /* nodes */
-    uint16_t used;        /* slots that are not EMPTY */
-    uint64_t prefix;      /* the smallest hash that belongs here */
-    atomic_u64 replaced;  /* nodes that took the place of another, also in the segments before */
+    SPINLOCK(lock, segment_lock); /* guards the rest, and the writing of slots; nothing under it */
+    uint8_t depth;                /* so many top bits are the same in all its hashes */
+    uint8_t bits;                 /* logarithm of the number of slots */
+    bool dead;                    /* replaced: the directory has another */
+    uint16_t live;                /* nodes */
+    uint16_t used;                /* slots that are not EMPTY */
+    uint64_t prefix;              /* the smallest hash that belongs here */
+    atomic_u64 replaced; /* nodes that took the place of another, also in the segments before */
     /* A node's address with the low bits of its hash, TOMB, or EMPTY. */
     __attribute__((aligned(SEGMENT_ALIGNMENT))) _Atomic(uintptr_t) slots[];
 };
 
 struct directory {
     struct retired retired;
+    uint64_t segment_count;        /* guarded by structure */
     uint32_t depth;                /* it has 2 to that many entries */
     _Atomic(uintptr_t) segments[]; /* a segment's address with its bits */
 };
@@ -65,7 +66,7 @@ struct directory {
 struct table {
     _Atomic(struct directory *) directory;
     /* guards structure; a segment's lock is taken under it */
-    cache_aligned struct spinlock structure;
+    cache_aligned SPINLOCK(structure, map_structure);
 };
 
 struct map_key {
@@ -170,9 +171,10 @@ bool place_remove(struct place *place);
 
 /*
  * Gives the segment of the hash the size that its nodes need, or splits it. Under no lock, outside
- * of sections. 0 or -ENOMEM; 0 also when it was not needed any more.
+ * of sections. 0 or -ENOMEM; 0 also when it was not needed any more. *grown: how many segments
+ * there are now, when it was split; untouched otherwise.
  */
-int table_rebuild(struct table *table, uint64_t hash);
+int table_rebuild(struct table *table, uint64_t hash, uint64_t *grown);
 
 /* A directory of empty segments, NULL: out of memory. */
 struct directory *directory_new(void);

@@ -42,9 +42,10 @@ enum mutex_mode { MODE_PLAIN, MODE_CONTENDED, MODE_WAITED, MODE_HANDOFF };
 enum { WOKEN, HANDED }; /* results of a wait */
 
 struct __attribute__((may_alias)) mutex {
-    atomic_u32 locked;    /* 1: somebody holds the mutex */
-    atomic_u32 mode;      /* enum mutex_mode; written under lock */
-    struct spinlock lock; /* guards what follows but quiet and owner; nothing under it may block */
+    atomic_u32 locked; /* 1: somebody holds the mutex */
+    atomic_u32 mode;   /* enum mutex_mode; written under lock */
+    SPINLOCK(lock,
+             mutex_lock); /* guards what follows but quiet and owner; nothing under it may block */
     uint16_t quiet;       /* contended unlocks in a row without a waiter; the holder's */
     bool woken;
     bool starving; /* who waits in losers has lost LOSSES_MAX times */
@@ -196,7 +197,7 @@ static int lock_queued(rn_ctx *ctx, struct mutex *m)
 
 __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct mutex *m)
 {
-    (void)fiber_here(); /* starts the runtime, which settles what a heavy fence is */
+    (void)fiber_here(); /* before the lock; also settles what a heavy fence is */
     if (spin_for(m))
         return 0;
     return lock_queued(ctx, m);
@@ -207,16 +208,20 @@ __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct mutex *m)
  */
 static inline int lock(rn_ctx *ctx, struct mutex *m)
 {
+    unsigned class = lock_class_claim();
     int err = 0;
 
+    lock_class_take_mutex(class);
     if (held_wanted())
         debug_lock(ctx, m);
     if (unlikely(load_relaxed(&m->mode) != MODE_PLAIN))
         budget_spend();
     if (unlikely(swap_acquire(&m->locked, 1) != 0)) /* pairs with E41, E42 */
         err = lock_slow(ctx, m);
-    if (likely(err == 0))
+    if (likely(err == 0)) {
+        lock_class_mutex_taken(class);
         debug_locked(m);
+    }
     return err;
 }
 
@@ -229,15 +234,19 @@ RN_API int rn_mutex_lock_ctx(rn_ctx *ctx, rn_mutex *mutex)
 {
     int err = rn_ctx_err(ctx);
 
+    if (err != 0)
+        lock_class_name_next(0);
     return err != 0 ? err : lock(ctx, mutex_of(mutex));
 }
 
 RN_API int rn_mutex_try_lock(rn_mutex *mutex)
 {
     struct mutex *m = mutex_of(mutex);
+    unsigned class = lock_class_claim();
 
     if (load_relaxed(&m->locked) != 0 || swap_acquire(&m->locked, 1) != 0)
         return -EBUSY;
+    lock_class_mutex_taken(class);
     debug_locked(m);
     return 0;
 }
@@ -327,6 +336,7 @@ RN_API void rn_mutex_unlock(rn_mutex *mutex)
     enum mutex_mode mode = load_relaxed(&m->mode);
 
     CHECK(load_relaxed(&m->locked) == 1, "unlock of an unlocked mutex %p", (void *)m);
+    lock_class_mutex_left(lock_class_claim());
     debug_unlock(m);
     if (unlikely(mode != MODE_PLAIN)) {
         unlock_contended(m, mode);

@@ -42,7 +42,7 @@ struct stack {
 };
 
 struct cache {
-    struct bias_lock lock; /* guards the rest */
+    BIAS_LOCK(lock, cache_lock); /* guards the rest */
     struct stack fresh, old;
     size_t allowance; /* limited: so many objects may still be put in */
     atomic_u64 gets, puts;
@@ -144,7 +144,7 @@ static void destroy(struct rn_object_pool *pool, struct item *item)
     add_relaxed(&pool->destroyed, 1);
 }
 
-static int make(struct rn_object_pool *pool, void **object)
+static int make_object(struct rn_object_pool *pool, void **object)
 {
     struct item *item = calloc(1, item_bytes(pool));
     int err = 0;
@@ -162,6 +162,15 @@ static int make(struct rn_object_pool *pool, void **object)
     add_relaxed(&pool->made, 1);
     *object = object_of(item);
     return 0;
+}
+
+static int make(struct rn_object_pool *pool, void **object)
+{
+    int err = make_object(pool, object);
+
+    if (pool->config.on_made != NULL)
+        pool->config.on_made(pool->config.events_arg, err);
+    return err;
 }
 
 /* ---- stacks ---- */
@@ -325,6 +334,8 @@ RN_API size_t rn_object_pool_age_untyped(struct rn_object_pool *pool)
         show(pool, item);
         destroy(pool, item);
     }
+    if (count > 0 && pool->config.on_aged != NULL)
+        pool->config.on_aged(pool->config.events_arg, count);
     return count;
 }
 
@@ -455,6 +466,8 @@ static void refuse(struct rn_object_pool *pool, struct item *item)
     show(pool, item);
     destroy(pool, item);
     add_relaxed(&pool->refused, 1);
+    if (pool->config.on_refused != NULL)
+        pool->config.on_refused(pool->config.events_arg);
 }
 
 /* Returns how many were put into this cache so far. */

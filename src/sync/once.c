@@ -12,9 +12,9 @@
 enum once_state { ONCE_NEW, ONCE_DONE, ONCE_RUNNING }; /* ONCE_DONE: the header knows it as 1 */
 
 struct __attribute__((may_alias)) once {
-    atomic_u32 state;     /* enum once_state; written under lock */
-    struct spinlock lock; /* guards waiters, runner and changes of state; never held over fn */
-    int result;           /* published by state */
+    atomic_u32 state;          /* enum once_state; written under lock */
+    SPINLOCK(lock, once_lock); /* guards waiters, runner and changes of state; never held over fn */
+    int result;                /* published by state */
     struct waitq waiters;
     struct fiber *runner; /* who runs fn */
 };

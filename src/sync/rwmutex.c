@@ -34,7 +34,7 @@
 
 struct __attribute__((may_alias)) rwmutex {
     atomic_u64 word;
-    struct spinlock lock; /* guards the queues and the flags; nothing under it may block */
+    SPINLOCK(lock, rwmutex_lock); /* guards the queues and the flags; nothing under it may block */
     struct waitq readers;
     struct waitq writers;
     _Atomic(struct fiber *) writer; /* RUNNEL_DEBUG=lock: who has it locked, NULL: nobody */
@@ -152,6 +152,7 @@ __attribute__((noinline)) static int rlock_slow(rn_ctx *ctx, struct rwmutex *rw)
     struct waiter waiter;
     struct list woken = {NULL, NULL};
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&rw->lock);
     if (!step_back_locked(rw, &woken)) {
         spin_unlock(&rw->lock);
@@ -253,6 +254,7 @@ __attribute__((noinline)) static int lock_slow(rn_ctx *ctx, struct rwmutex *rw)
     uint64_t before;
     int result;
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&rw->lock);
     before = or_seq(&rw->word, CLOSED | QUEUED);
     if (readers(before) == 0 && (before & WRITER) == 0 && waitq_empty(&rw->writers)) {

@@ -11,7 +11,7 @@ __thread __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct
 struct slot slots[SLOTS_MAX + 1];
 atomic_u32 slots_count;
 
-static struct spinlock lock; /* guards free_slots and the growing of slots_count */
+STATIC_SPINLOCK(lock, slot_lock); /* guards free_slots and the growing of slots_count */
 static struct slot *free_slots;
 static pthread_key_t key;
 static bool key_made;

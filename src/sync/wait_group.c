@@ -19,7 +19,7 @@
 
 struct __attribute__((may_alias)) wait_group {
     atomic_i64 word;
-    struct spinlock lock; /* guards waiters and the flag in word */
+    SPINLOCK(lock, wait_group_lock); /* guards waiters and the flag in word */
     struct waitq waiters;
 };
 
@@ -92,6 +92,8 @@ RN_API int rn_wait_group_wait(rn_ctx *ctx, rn_wait_group *group)
 
     spin_lock(&wg->lock);
     word = load_acquire(&wg->word); /* pairs with E44 */
+    if (word != 0 && unlikely(waitq_not_ready(&wg->lock)))
+        return rn_wait_group_wait(ctx, group);
     do {
         if (word == 0) {
             spin_unlock(&wg->lock);

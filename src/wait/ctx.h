@@ -14,11 +14,12 @@
 
 struct rn_ctx {
     atomic_u32 references;
-    atomic_i32 err;       /* 0 while it runs; written once, under lock */
-    struct spinlock lock; /* guards children, watches, fibers, and the writing of err and cause */
-    int cause;            /* valid once err is not 0 */
-    atomic_u32 settled;   /* 1: the whole subtree has ended and every watch was fired */
-    uint32_t fibers;      /* fibers adopted and linked */
+    atomic_i32 err; /* 0 while it runs; written once, under lock */
+    SPINLOCK(lock,
+             ctx_lock); /* guards children, watches, fibers, and the writing of err and cause */
+    int cause;          /* valid once err is not 0 */
+    atomic_u32 settled; /* 1: the whole subtree has ended and every watch was fired */
+    uint32_t fibers;    /* fibers adopted and linked */
     struct list children;
     struct list watches;
     rn_ctx *parent;        /* retained; values and, unless detached, the end come from there */

@@ -24,6 +24,7 @@ int fd_wait(rn_ctx *ctx, struct poll_entry *entry, uint64_t handle, enum poll_qu
 {
     struct waiter waiter = {0};
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&entry->lock);
     if (entry->generation != poll_generation(handle)) {
         spin_unlock(&entry->lock);

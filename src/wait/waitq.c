@@ -62,7 +62,7 @@ void waiter_wake(struct waiter *waiter, int result)
 /* Somebody else than the queue's owner ends the wait, if nobody has yet. */
 static void end_wait(struct waiter *waiter, int err)
 {
-    spin_lock(waiter->lock); /* free once the fiber has left its stack */
+    spin_lock_known(waiter->lock); /* free once the fiber has left its stack */
     bool won = waiter->linked;
     if (won)
         unlink_waiter(waiter);
@@ -145,17 +145,18 @@ int waitq_wait_until(rn_ctx *ctx, struct waitq *queue, struct spinlock *lock, st
 
 int wait_forever(rn_ctx *ctx, enum wait_reason reason)
 {
-    struct spinlock lock = {0};
+    SPINLOCK(lock, sleeper_lock) = {0};
     struct waitq queue = {0};
     struct waiter waiter;
 
+    (void)fiber_here(); /* before the lock */
     spin_lock(&lock);
     return waitq_wait(ctx, &queue, &lock, &waiter, reason);
 }
 
 int rn_sleep(rn_ctx *ctx, rn_duration d)
 {
-    struct spinlock lock = {0};
+    SPINLOCK(lock, sleeper_lock) = {0};
     struct waitq queue = {0};
     struct waiter waiter;
 
@@ -165,6 +166,7 @@ int rn_sleep(rn_ctx *ctx, rn_duration d)
         rn_yield();
         return ctx_err(ctx);
     }
+    (void)fiber_here(); /* before the lock */
     rn_time until = rn_time_add(rn_now(), d);
     spin_lock(&lock);
     int err = waitq_wait_until(ctx, &queue, &lock, &waiter, until, WAIT_SLEEP);

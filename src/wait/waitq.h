@@ -45,7 +45,8 @@ struct waiter {
 };
 
 /*
- * Waits in queue. Called with lock held, which it releases. Returns the result given to
+ * Waits in queue. Called with lock held, which it releases; on a thread that can park (see
+ * fiber_here). Returns the result given to
  * waiter_wake, or -ECANCELED or -ETIMEDOUT when ctx ended first (then the waiter is out of the
  * queue). waiter->value, ->select and ->index are the caller's to set before; the rest is set here.
  */
@@ -58,6 +59,19 @@ int waitq_wait(rn_ctx *ctx, struct waitq *queue, struct spinlock *lock, struct w
  */
 int waitq_wait_until(rn_ctx *ctx, struct waitq *queue, struct spinlock *lock, struct waiter *waiter,
                      rn_time until, enum wait_reason reason);
+
+/*
+ * For who learns only under the lock that it must wait: on a plain thread that cannot park yet lets
+ * go of the lock and makes it able to. True: the caller looks again from the beginning.
+ */
+static inline bool waitq_not_ready(struct spinlock *lock)
+{
+    if (likely(park_possible()))
+        return false;
+    spin_unlock(lock);
+    (void)fiber_here();
+    return true;
+}
 
 /*
  * Unlinks the oldest waiter whose wake-up could be had (a select may have been woken by another

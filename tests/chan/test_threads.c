@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <pthread.h>
+#include <runnel/wait_group.h>
 
 #define PEERS 3
 
@@ -132,6 +133,75 @@ TEST(a_waiting_thread_wakes_at_the_close)
     EXPECT_EQ(rn_recv(NULL, ch, &value), RN_ECLOSED);
     await_live(0);
     rn_chan_release(ch);
+    EXPECT_EQ(rn_stop(), 0);
+}
+
+/* ---- the first call of a thread, in a process of its own: it makes the runtime ---- */
+
+static void *send_one(void *arg)
+{
+    EXPECT_EQ(rn_send(NULL, *(int_chan *)arg, 7), 0);
+    return NULL;
+}
+
+static void *receive_one(void *arg)
+{
+    int value = 0;
+    EXPECT_EQ(rn_recv(NULL, *(int_chan *)arg, &value), 0);
+    EXPECT_EQ(value, 8);
+    return NULL;
+}
+
+/* Both are the first to wait, at once: who comes second finds the other or the runtime. */
+TEST(two_threads_whose_first_call_is_on_the_same_channel_meet)
+{
+    int_chan ch = rn_chan_make(int, 0);
+    pthread_t thread;
+    int value = 0;
+
+    EXPECT_EQ(pthread_create(&thread, NULL, send_one, &ch), 0);
+    EXPECT_EQ(rn_recv(NULL, ch, &value), 0);
+    EXPECT_EQ(value, 7);
+    pthread_join(thread, NULL);
+    rn_chan_release(ch);
+    EXPECT_EQ(rn_stop(), 0);
+}
+
+TEST(the_first_call_of_a_thread_may_be_a_send)
+{
+    int_chan ch = rn_chan_make(int, 0);
+    pthread_t thread;
+
+    EXPECT_EQ(pthread_create(&thread, NULL, receive_one, &ch), 0);
+    EXPECT_EQ(rn_send(NULL, ch, 8), 0);
+    pthread_join(thread, NULL);
+    rn_chan_release(ch);
+    EXPECT_EQ(rn_stop(), 0);
+}
+
+TEST(the_first_call_of_a_thread_may_be_a_select)
+{
+    int_chan ch = rn_chan_make(int, 0);
+    int value;
+
+    EXPECT_EQ(rn_select(NULL, rn_on_recv(ch, &value), rn_default), 1);
+    EXPECT_EQ(rn_select(NULL, rn_on_recv(ch, &value), rn_on_timeout(RN_MILLISECOND)), 1);
+    rn_chan_release(ch);
+    EXPECT_EQ(rn_stop(), 0);
+}
+
+TEST(the_first_call_of_a_thread_may_be_a_wait_for_a_group)
+{
+    rn_wait_group group = {0};
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+
+    EXPECT_EQ(rn_wait_group_wait(NULL, &group), 0);
+    rn_wait_group_add(&group, 1);
+    rn_ctx_cancel(ctx, 0);
+    EXPECT_EQ(rn_wait_group_wait(ctx, &group), -ECANCELED);
+    rn_wait_group_done(&group);
+    EXPECT_EQ(rn_wait_group_wait(NULL, &group), 0);
+    rn_ctx_release(ctx);
     EXPECT_EQ(rn_stop(), 0);
 }
 

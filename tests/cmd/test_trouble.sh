@@ -19,34 +19,49 @@ matches "standard output is closed" "$(head -n1 err.text)" \
 "$RUNNEL" -j1 sh -c 'echo "$0"; echo e >&2' ::: a 2>&- >out.text
 is "standard error is closed: output" "$(cat out.text)" a
 
-# The reader goes away: dies of SIGPIPE as other programs, without a word, and leaves nobody.
+# The reader goes away: says whose output that was, dies of SIGPIPE as other programs, and leaves nobody.
 mkfifo results
-fifo never ready
+fifo never ready started
+lose_reader() { # once job 2 runs, for job 1 to find out
+    exec 5<results
+    exec 5<&-
+    next started
+    echo >&"$ready"
+    wait "$pid" 2>/dev/null
+}
 cat >job <<'EOF'
-if [ "$1" = 2 ]; then echo $$ >pid; echo >ready; read -r x <never; fi
+if [ "$1" = 2 ]; then echo $$ >pid; echo >started; read -r x <never; fi
 read -r x <ready
 echo "$1"
 EOF
 (runnel_with_signals -j2 sh job ::: 1 2 3 4 >results 2>err.text) &
 pid=$!
-exec 5<results
-exec 5<&-
-wait "$pid" 2>/dev/null
+lose_reader
 is "closed pipe: dies of SIGPIPE" $? 141
-is "closed pipe: silent" "$(cat err.text)" ""
+is "closed pipe: the first job is named, the others are counted" "$(cat err.text)" \
+    'runnel: job 1 (input "1"): cannot write its output: Broken pipe
+runnel: since then ended, or without their output: 1 more'
 is_gone "closed pipe" "$(cat pid 2>/dev/null || echo 0)"
 yes | env --default-signal=PIPE "$RUNNEL" -j2 echo 2>err.text | head -n 3 >out.text
 is "endless input into head" "${PIPESTATUS[1]} $(cat out.text)" "141 y
 y
 y"
+matches "endless input into head: is told" "$(head -n1 err.text)" \
+    '^runnel: job [0-9]+ \(input "y"\): cannot write its output: Broken pipe$'
+is "endless input into head: is told in short" "$(($(wc -l <err.text) <= 2))" 1
+env --default-signal=PIPE "$RUNNEL" -j1 sh -c 'echo >started; read -r x <ready; echo "$0"; exit 3' \
+    ::: a b >results 2>err.text &
+pid=$!
+lose_reader
+is "closed pipe: the job's own failure is told, too" "$(cat err.text)" \
+    'runnel: job 1 (input "a"): cannot write its output: Broken pipe
+runnel: job 1 (input "a"): exit status 3'
 (
     trap '' PIPE
     exec "$RUNNEL" -j2 sh job ::: 1 2 3 4 >results 2>err.text
 ) &
 pid=$!
-exec 5<results
-exec 5<&-
-wait "$pid"
+lose_reader
 is "closed pipe, SIGPIPE ignored: status" $? 1
 matches "closed pipe, SIGPIPE ignored: the job is named" "$(head -n1 err.text)" \
     '^runnel: job 1 \(input "1"\): cannot write its output: Broken pipe$'

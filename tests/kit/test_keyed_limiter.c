@@ -442,6 +442,88 @@ TEST(denials_are_reported)
     rn_keyed_limiter_free(k);
 }
 
+struct told {
+    rn_keyed_limiter *k;
+    char key[8];
+    int displaced, waits;
+    rn_duration waited;
+    int err;
+};
+
+static void note_displaced(void *arg, const void *key, size_t size)
+{
+    struct told *t = arg;
+
+    memcpy(t->key, key, size);
+    t->displaced++;
+    EXPECT_EQ(rn_keyed_limiter_forget(t->k, key, size), -ENOENT); /* under no lock */
+}
+
+static void note_key_waited(void *arg, const void *key, size_t size, size_t n, rn_duration waited,
+                            int err)
+{
+    struct told *t = arg;
+
+    EXPECT(size == 1 && memcmp(key, "b", 1) == 0 && n == 2);
+    t->waits++;
+    t->waited = waited;
+    t->err = err;
+    EXPECT_EQ(rn_keyed_limiter_set_burst(t->k, 2), 0);
+}
+
+TEST_VIRTUAL(displaced_keys_and_waits_are_reported)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    struct told t = {.waits = 0};
+    rn_keyed_limiter *k = keyed(&(rn_keyed_limiter_config){.per_second = 1,
+                                                           .burst = 2,
+                                                           .keys_max = 1,
+                                                           .on_displaced = note_displaced,
+                                                           .on_waited = note_key_waited,
+                                                           .events_arg = &t});
+
+    t.k = k;
+    EXPECT_EQ(allow(k, "a", 1), 0);
+    EXPECT_EQ(t.displaced, 0);
+    EXPECT_EQ(allow(k, "b", 2), 0);
+    EXPECT_EQ(t.displaced, 1);
+    EXPECT_STR(t.key, "a");
+    EXPECT_EQ(rn_keyed_limiter_wait(ctx, k, "b", 1, 2), 0);
+    EXPECT(t.waits == 1 && t.err == 0 && t.waited == 2 * RN_SECOND);
+    EXPECT_EQ(rn_now(), 2 * RN_SECOND);
+    rn_ctx_cancel(ctx, 0);
+    EXPECT_EQ(rn_keyed_limiter_wait(ctx, k, "b", 1, 2), -ECANCELED);
+    EXPECT_EQ(t.waits, 1); /* it did not begin */
+    EXPECT_EQ(stats_of(k).waits, 1);
+    EXPECT_EQ(stats_of(k).gave_up, 0);
+    rn_ctx_release(ctx);
+    rn_keyed_limiter_free(k);
+}
+
+static void cancel_in_a_second(void *arg)
+{
+    EXPECT_EQ(rn_sleep(NULL, RN_SECOND), 0);
+    rn_ctx_cancel(arg, 0);
+}
+
+TEST_VIRTUAL(a_wait_that_was_given_up_is_reported)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    struct told t = {.waits = 0};
+    rn_keyed_limiter *k = keyed(&(rn_keyed_limiter_config){
+        .per_second = 1, .burst = 2, .on_waited = note_key_waited, .events_arg = &t});
+
+    t.k = k;
+    EXPECT_EQ(allow(k, "b", 2), 0);
+    EXPECT_EQ(rn_go(cancel_in_a_second, ctx), 0);
+    EXPECT_EQ(rn_keyed_limiter_wait(ctx, k, "b", 1, 2), -ECANCELED);
+    EXPECT(t.waits == 1 && t.err == -ECANCELED && t.waited == 2 * RN_SECOND);
+    EXPECT_EQ(stats_of(k).waits, 1);
+    EXPECT_EQ(stats_of(k).gave_up, 1);
+    rn_ctx_release(ctx);
+    rn_keyed_limiter_free(k);
+}
+
 TEST_DIES(a_dump_shows_a_named_keyed_limiter, "^keyed limiter \"clients\" \\[2 of 100 keys\\]\n$",
           0)
 {

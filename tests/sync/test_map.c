@@ -226,6 +226,44 @@ TEST(replaced_values_are_counted_also_over_growth_and_clear)
     rn_map_free(m);
 }
 
+struct growth {
+    number_map m;
+    int events;
+    uint64_t segments;
+};
+
+static void note_grown(void *arg, uint64_t segments)
+{
+    struct growth *g = arg;
+    rn_map_stats stats;
+
+    rn_map_stats_read(g->m, &stats); /* under no lock */
+    EXPECT_EQ(segments, stats.segments);
+    EXPECT_EQ(segments, g->segments + 1);
+    g->segments = segments;
+    g->events++;
+    EXPECT_EQ(rn_map_store(g->m, -1, -1), 0);
+}
+
+TEST(growing_is_told)
+{
+    struct growth g = {.events = 0};
+    rn_map_stats stats;
+
+    EXPECT_EQ(rn_map_new(&g.m, &(rn_map_config){.on_grown = note_grown, .events_arg = &g}), 0);
+    EXPECT_EQ(rn_map_store(g.m, -1, -1), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        rn_map_stats_read(g.m, &stats);
+        g.segments = stats.segments;
+        g.events = 0;
+        for (int i = 0; i < MANY; i++)
+            EXPECT_EQ(rn_map_store(g.m, i, i), 0);
+        EXPECT(g.events >= MANY / 256 - 32);
+        EXPECT_EQ(rn_map_clear(g.m), 0);
+    }
+    rn_map_free(g.m);
+}
+
 /* ---- keys ---- */
 
 TEST(integers_are_converted_to_the_key_type)

@@ -274,6 +274,69 @@ TEST(no_more_is_idle_than_bytes_max)
     EXPECT_EQ(atomic_load(&c.destroyed), atomic_load(&c.constructed));
 }
 
+/* ---- events ---- */
+
+struct events {
+    buffer_pool pool;
+    int made, failed, refused;
+    size_t aged;
+};
+
+static void note_made(void *arg, int err)
+{
+    struct events *e = arg;
+
+    e->made += err == 0;
+    e->failed += err == -EMFILE;
+    (void)stats_of(e->pool); /* under no lock */
+}
+
+static void note_refused(void *arg)
+{
+    struct events *e = arg;
+
+    e->refused++;
+    rn_object_pool_put(e->pool, get(e->pool));
+}
+
+static void note_aged(void *arg, size_t objects)
+{
+    struct events *e = arg;
+
+    EXPECT(objects > 0);
+    e->aged += objects;
+    rn_object_pool_put(e->pool, get(e->pool));
+}
+
+TEST(what_a_pool_does_by_itself_is_told)
+{
+    struct counts c = {.fail_from = 3};
+    struct events e = {.made = 0};
+    struct buffer *some[3], *none;
+
+    e.pool = buffers(&c, (rn_object_pool_config){.bytes_max = 2,
+                                                 .object_bytes = 1,
+                                                 .on_made = note_made,
+                                                 .on_refused = note_refused,
+                                                 .on_aged = note_aged,
+                                                 .events_arg = &e});
+    for (int i = 0; i < 3; i++)
+        some[i] = get(e.pool);
+    EXPECT_EQ(rn_object_pool_get(e.pool, &none), -EMFILE);
+    EXPECT_EQ(e.made, 3);
+    EXPECT_EQ(e.failed, 1);
+    for (int i = 0; i < 3; i++)
+        rn_object_pool_put(e.pool, some[i]);
+    EXPECT_EQ(e.refused, 1);
+    EXPECT_EQ(rn_object_pool_age(e.pool), 0);
+    EXPECT_EQ(e.aged, 0);
+    c.fail_from = 0;
+    EXPECT_EQ(rn_object_pool_age(e.pool), 2);
+    EXPECT_EQ(e.aged, 2);
+    EXPECT_EQ(e.made, 4); /* by note_aged */
+    rn_object_pool_free(e.pool);
+}
+
 /* ---- threads ---- */
 
 static void *put_on_thread(void *arg)
