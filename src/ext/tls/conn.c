@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ALERT_REASON 1000 /* SSL_R_ codes from here on, 256 of them: the peer sent this alert */
 
@@ -21,15 +22,23 @@ static const char *peer_word(const rn_tls *c)
     return SSL_is_server(c->ssl) ? "client" : "server";
 }
 
-static void note_failure(rn_tls *c, unsigned long error)
+/* Some alerts OpenSSL can name only as errors. */
+static const char *alert_text(unsigned long error)
 {
+    const char *text = SSL_alert_desc_string_long(ERR_GET_REASON(error) - ALERT_REASON);
+    return strcmp(text, "unknown") != 0 ? text : tls_error_text(error);
+}
+
+/* The last error is that of the connection; those before it say what made it. */
+static void note_failure(rn_tls *c)
+{
+    unsigned long error = ERR_peek_last_error();
     struct tls_failure *f = &c->reading;
     int reason = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
     const char *phase = c->ready ? "" : "handshake: ";
 
     if (is_alert(error))
-        tls_fail(f, RN_ETLS, "tls: %sthe %s refused: %s", phase, peer_word(c),
-                 SSL_alert_desc_string_long(reason - ALERT_REASON));
+        tls_fail(f, RN_ETLS, "tls: %sthe %s refused: %s", phase, peer_word(c), alert_text(error));
     else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
         tls_fail(f, RN_ECERT, "tls: the %s's certificate is not accepted: %s", peer_word(c),
                  X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
@@ -37,6 +46,7 @@ static void note_failure(rn_tls *c, unsigned long error)
         tls_fail(f, RN_ECERT, "tls: the client has sent no certificate");
     else
         tls_fail(f, tls_error_code(error, RN_ETLS), "tls: %s%s", phase, tls_error_text(error));
+    ERR_clear_error();
 }
 
 enum tls_step tls_step_of(rn_tls *c, int result)
@@ -50,11 +60,11 @@ enum tls_step tls_step_of(rn_tls *c, int result)
         c->ended = true;
         return TLS_ENDED;
     case SSL_ERROR_SYSCALL: /* out could not grow */
-        tls_error_take();
+        ERR_clear_error();
         tls_fail(&c->reading, -ENOMEM, "tls: out of memory");
         break;
     default:
-        note_failure(c, tls_error_take());
+        note_failure(c);
     }
     c->broken = true;
     return TLS_FAILED;
