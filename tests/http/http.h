@@ -124,15 +124,17 @@ static inline void hear_until(rn_fd fd, const char *text)
     }
 }
 
-/* Takes the lines "Date: ..." out. */
+/* Takes the lines "Date: Sun, 06 Nov 1994 08:49:37 GMT" out. */
 static inline void drop_dates(char *text)
 {
+    const size_t length = 37;
     char *line = text;
 
     while ((line = strstr(line, "\r\nDate: ")) != NULL) {
-        char *end = strstr(line + 2, "\r\n");
-        EXPECT(end != NULL && end - line == 37);
-        memmove(line, end, strlen(end) + 1);
+        if (strlen(line) > length && strncmp(line + length - 4, " GMT", 4) == 0)
+            memmove(line, line + length, strlen(line + length) + 1);
+        else
+            line++;
     }
 }
 
