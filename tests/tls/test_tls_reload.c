@@ -3,6 +3,8 @@
 
 #include <runnel/tls.h>
 
+#include "ext/tls/conn.h"
+
 static void renew(struct world *w, const char *name)
 {
     identity_renew(&w->identity,
@@ -169,4 +171,49 @@ TEST_FIBER(reloads_at_once_wait_for_each_other)
     EXPECT_OK(rn_group_wait(g));
     expect_served(&w, "CN=last,O=runnel");
     world_free(&w);
+}
+
+/* ---- sessions ---- */
+
+/* A handshake that offers the session of a connection before; whether the server took it. */
+static bool resume(struct world *w, SSL_CTX *context, SSL_SESSION *session)
+{
+    struct conns c = conns_new();
+    struct pair p = {0};
+    struct accepting a = {w->server, c.b, &p};
+    rn_group *g = rn_group_new(NULL);
+    rn_tls_info at_client, at_server;
+
+    EXPECT_OK(tls_conn_new(&p.client, context, c.a, true));
+    SSL_set_connect_state(p.client->ssl);
+    EXPECT_EQ(SSL_set_tlsext_host_name(p.client->ssl, "localhost"), 1);
+    EXPECT_EQ(SSL_set_session(p.client->ssl, session), 1);
+    EXPECT_OK(rn_group_go(g, accept_one, &a));
+    EXPECT_OK(tls_conn_handshake(NULL, p.client));
+    EXPECT_OK(rn_group_wait(g));
+    EXPECT_OK(rn_tls_info_read(p.client, &at_client));
+    EXPECT_OK(rn_tls_info_read(p.server, &at_server));
+    EXPECT_EQ(at_client.resumed, at_server.resumed);
+    expect_tls_talk(&p);
+    pair_close(&p);
+    return at_server.resumed;
+}
+
+TEST_FIBER(sessions_are_resumed_until_a_reload)
+{
+    for (int version = RN_TLS_1_2; version <= RN_TLS_1_3; version++) {
+        struct world w = world_with((rn_tls_server_config){.version_max = version},
+                                    (rn_tls_client_config){0});
+        struct pair p = pair_of(&w);
+
+        expect_tls_talk(&p); /* the ticket comes along */
+        SSL_SESSION *session = SSL_get1_session(p.client->ssl);
+        SSL_CTX *context = SSL_get_SSL_CTX(p.client->ssl);
+        EXPECT(resume(&w, context, session));
+        EXPECT_OK(rn_tls_server_reload(w.server));
+        EXPECT(!resume(&w, context, session));
+        SSL_SESSION_free(session);
+        pair_close(&p);
+        world_free(&w);
+    }
 }

@@ -355,12 +355,39 @@ TEST_VIRTUAL(a_write_that_was_cut_short_goes_on)
     rn_ctx_release(ctx);
     ctx = rn_ctx_with_timeout(NULL, RN_SECOND);
     EXPECT_EQ(rn_tls_write(ctx, p.client, data + n, 1), -ETIMEDOUT); /* still full */
-    EXPECT_EQ(rn_tls_close_write(ctx, p.client), -ETIMEDOUT);
     rn_ctx_release(ctx);
     EXPECT_OK(rn_group_go(g, drain, &d));
-    if (tls_flow_owed(p.client) > 0) /* the end waits behind what was written */
-        EXPECT_OK(rn_tls_close_write(NULL, p.client));
+    EXPECT_EQ(rn_tls_write(NULL, p.client, data + n, (size_t)(BIG - n)), BIG - n);
+    EXPECT_OK(rn_tls_close_write(NULL, p.client));
     EXPECT_OK(rn_group_wait(g));
+    EXPECT_EQ(d.bytes, BIG); /* drain has looked at each */
+    EXPECT_EQ(d.end, 0);
+    free(data);
+    pair_close(&p);
+    world_free(&w);
+}
+
+TEST_VIRTUAL(an_end_that_found_no_room_goes_out_later)
+{
+    struct world w = world_new();
+    struct pair p = pair_instant(&w);
+    unsigned char *data = big_data();
+    struct draining d = {.conn = p.server};
+    rn_ctx *ctx = rn_ctx_with_timeout(NULL, RN_SECOND), *again;
+    rn_group *g = rn_group_new(NULL);
+
+    ssize_t n = rn_tls_write(ctx, p.client, data, BIG);
+    EXPECT(n > 0 && n < BIG);
+    again = rn_ctx_with_timeout(NULL, RN_SECOND);
+    EXPECT_EQ(rn_tls_close_write(again, p.client), -ETIMEDOUT);
+    EXPECT_EQ(rn_tls_write(NULL, p.client, data, 1), -EPIPE);
+    EXPECT_OK(rn_group_go(g, drain, &d));
+    EXPECT_OK(rn_tls_close_write(NULL, p.client));
+    EXPECT_OK(rn_group_wait(g));
+    EXPECT_EQ(d.bytes, n);
+    EXPECT_EQ(d.end, 0);
+    rn_ctx_release(again);
+    rn_ctx_release(ctx);
     free(data);
     pair_close(&p);
     world_free(&w);
