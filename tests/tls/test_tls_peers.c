@@ -1,4 +1,4 @@
-/* Other implementations at the other end: the command openssl. Without it there is nothing to test. */
+/* Other programs at the other end, openssl and curl. Without them there is nothing to test. */
 #include "tls.h"
 
 #include <runnel/tls.h>

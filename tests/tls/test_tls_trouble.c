@@ -455,7 +455,7 @@ static int write_big(rn_ctx *ctx, void *arg)
 
 /*
  * The server is asked for new keys while it does nothing but write to a socket that is full, and
- * the client reads only after its own writes: whoever waited for room to answer would wait for ever.
+ * the client reads only after its own writes: who waited for room to answer would wait for ever.
  */
 TEST_FIBER(new_keys_are_answered_by_who_reads)
 {
