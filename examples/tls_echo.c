@@ -29,7 +29,7 @@ static int serve(rn_ctx *ctx, void *arg)
             return rn_fd_close(fd);
         for (ssize_t n; (n = rn_tls_read(ctx, conn, buffer, sizeof buffer)) > 0;)
             rn_tls_write(ctx, conn, buffer, (size_t)n);
-        rn_tls_close(conn);
+        rn_tls_close(NULL, conn);
     }
     return 0;
 }
@@ -47,7 +47,7 @@ static int ask(const char *address)
         rn_tls_read(NULL, conn, answer, 5);
         err = rn_tls_info_read(conn, &info);
         printf("%s says %s\n", info.peer, answer);
-        rn_tls_close(conn);
+        rn_tls_close(NULL, conn);
     }
     rn_tls_client_free(client);
     return err;

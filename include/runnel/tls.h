@@ -301,15 +301,16 @@ RN_API size_t rn_tls_buffered(rn_tls *conn);
 RN_API int rn_tls_close_write(rn_ctx *ctx, rn_tls *conn);
 
 /*
- * rn_tls_close - say the end if it was not said and goes out without waiting, close the handle, and
- * free the connection. NULL is fine.
+ * rn_tls_close - say the end if it was not said, close the handle, and free the connection. NULL is
+ * fine.
  *
- * After a write that failed nothing is said: to the peer the connection was cut, as it was.
+ * After a write that failed nothing is said: to the peer the connection was cut, as it was. Who must
+ * know that the end went out calls rn_tls_close_write before.
  *
  * Caller   any thread or fiber; no other call on conn may be running.
- * Blocks   never.
+ * Blocks   the fiber while there is no room to say it: at most 5 s, and not when ctx has ended.
  */
-RN_API void rn_tls_close(rn_tls *conn);
+RN_API void rn_tls_close(rn_ctx *ctx, rn_tls *conn);
 
 /*
  * rn_tls_fd - the handle below, to wait for or to close; never to read or write.

@@ -366,11 +366,11 @@ TEST_FIBER(a_close_is_a_clean_end)
     struct pair p = pair_of(&w);
 
     expect_tls_write(p.client, "bye");
-    rn_tls_close(p.client);
+    rn_tls_close(NULL, p.client);
     expect_tls_read(p.server, "bye");
     expect_tls_end(p.server);
-    rn_tls_close(p.server);
-    rn_tls_close(NULL);
+    rn_tls_close(NULL, p.server);
+    rn_tls_close(NULL, NULL);
     world_free(&w);
 }
 
@@ -402,13 +402,13 @@ TEST_FIBER(writing_to_who_is_gone_is_a_code)
     ssize_t n;
 
     signal(SIGPIPE, SIG_DFL); /* would end the case */
-    rn_tls_close(p.client);
+    rn_tls_close(NULL, p.client);
     while ((n = rn_tls_write(NULL, p.server, data, sizeof data)) > 0)
         continue;
     EXPECT(n == -EPIPE || n == -ECONNRESET);
     EXPECT_EQ(rn_tls_write(NULL, p.server, data, 1), n);
     EXPECT_EQ(rn_tls_close_write(NULL, p.server), n);
-    rn_tls_close(p.server);
+    rn_tls_close(NULL, p.server);
     world_free(&w);
 }
 
@@ -444,7 +444,7 @@ TEST_FIBER(a_transport_speaks_and_leaves_the_handle_open)
     o.transport->close(NULL, o.stream);
     expect_tls_read(client, "bye");
     expect_tls_end(client);
-    rn_tls_close(client);
+    rn_tls_close(NULL, client);
     EXPECT_OK(rn_fd_close(c.b));
     world_free(&w);
 }

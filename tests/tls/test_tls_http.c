@@ -97,7 +97,7 @@ static struct caller call(struct site *s)
 static void hang_up(struct caller *c)
 {
     rn_reader_free(c->in);
-    rn_tls_close(c->conn);
+    rn_tls_close(NULL, c->conn);
 }
 
 /* Reads an answer's head; returns the length that it tells. */

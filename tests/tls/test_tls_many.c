@@ -16,7 +16,7 @@ static int echo(rn_ctx *ctx, void *arg)
     while ((n = rn_tls_read(ctx, conn, buffer, sizeof buffer)) > 0)
         EXPECT_EQ(rn_tls_write(ctx, conn, buffer, (size_t)n), n);
     EXPECT_EQ(n, 0);
-    rn_tls_close(conn);
+    rn_tls_close(NULL, conn);
     return 0;
 }
 
@@ -73,7 +73,7 @@ static int call(rn_ctx *ctx, void *arg)
     }
     EXPECT_OK(rn_tls_close_write(ctx, conn));
     expect_tls_end(conn);
-    rn_tls_close(conn);
+    rn_tls_close(NULL, conn);
     return 0;
 }
 

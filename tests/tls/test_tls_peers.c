@@ -37,7 +37,7 @@ static int shout(rn_ctx *ctx, void *arg)
         if (memchr(buffer, '\n', (size_t)n) != NULL)
             break;
     }
-    rn_tls_close(conn);
+    rn_tls_close(NULL, conn);
     return 0;
 }
 
@@ -109,7 +109,7 @@ static int answer_curl(rn_ctx *ctx, void *arg)
     for (int i = 0; i < 1000; i++)
         expect_tls_write(conn, "a hundred bytes or so, written a thousand times, each in a record "
                                "of its own, and read by curl...\n");
-    rn_tls_close(conn);
+    rn_tls_close(NULL, conn);
     rn_reader_free(in);
     return 0;
 }

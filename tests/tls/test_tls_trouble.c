@@ -6,6 +6,9 @@
 
 #include "ext/tls/conn.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #define BIG (8 << 20) /* more than both socket buffers hold */
 
 /* ---- handshakes that do not come about ---- */
@@ -423,6 +426,87 @@ TEST_VIRTUAL(a_reader_sends_what_a_writer_left)
     world_free(&w);
 }
 
+struct ending {
+    rn_ctx *ctx;
+    rn_tls *conn;
+};
+
+static int end(rn_ctx *ctx, void *arg)
+{
+    struct ending *e = arg;
+
+    (void)ctx;
+    rn_tls_close(e->ctx, e->conn);
+    return 0;
+}
+
+/* A unix socket takes something, however much that is, while it has not yet as much as it may. */
+static bool is_full(int fd)
+{
+    int queued = 0, room = 0;
+    socklen_t size = sizeof room;
+
+    EXPECT_EQ(ioctl(fd, SIOCOUTQ, &queued), 0);
+    EXPECT_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size), 0);
+    return queued + 1 >= room;
+}
+
+/* Fills the socket so that it has no room, but nothing is left to send either. */
+static size_t fill_up(rn_tls *conn)
+{
+    size_t bytes = 0;
+
+    while (!is_full(rn_fd_number(rn_tls_fd(conn)))) {
+        char byte = (char)byte_at(bytes);
+        EXPECT_EQ(rn_tls_write(NULL, conn, &byte, 1), 1);
+        bytes++;
+    }
+    return bytes;
+}
+
+TEST_VIRTUAL(a_close_waits_a_little_for_room_to_say_the_end)
+{
+    struct world w = world_new();
+    struct pair p = pair_instant(&w);
+    struct draining d = {.conn = p.server};
+    struct ending e = {NULL, p.client};
+    size_t bytes = fill_up(p.client);
+    rn_group *g = rn_group_new(NULL);
+
+    EXPECT_OK(rn_group_go(g, end, &e));
+    EXPECT_OK(rn_sleep(NULL, RN_SECOND)); /* it waits */
+    drain(NULL, &d);
+    EXPECT_OK(rn_group_wait(g));
+    EXPECT_EQ(d.bytes, bytes);
+    EXPECT_EQ(d.end, 0);
+    rn_tls_close(NULL, p.server);
+    world_free(&w);
+}
+
+TEST_VIRTUAL(a_close_does_not_wait_for_ever)
+{
+    struct world w = world_new();
+
+    for (int ended = 0; ended < 2; ended++) {
+        struct pair p = pair_instant(&w);
+        struct draining d = {.conn = p.server};
+        rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+        size_t bytes = fill_up(p.client);
+        rn_time began = rn_now();
+
+        if (ended)
+            rn_ctx_cancel(ctx, 0);
+        rn_tls_close(ctx, p.client);
+        EXPECT_EQ(rn_now() - began, ended ? 0 : 5 * RN_SECOND);
+        drain(NULL, &d);
+        EXPECT_EQ(d.bytes, bytes);
+        EXPECT_EQ(d.end, -ECONNRESET);
+        rn_tls_close(NULL, p.server);
+        rn_ctx_release(ctx);
+    }
+    world_free(&w);
+}
+
 TEST_VIRTUAL(a_write_that_was_cut_short_is_no_clean_end)
 {
     struct world w = world_new();
@@ -432,10 +516,10 @@ TEST_VIRTUAL(a_write_that_was_cut_short_is_no_clean_end)
     rn_ctx *ctx = rn_ctx_with_timeout(NULL, RN_SECOND);
 
     EXPECT(rn_tls_write(ctx, p.client, data, BIG) < BIG);
-    rn_tls_close(p.client);
+    rn_tls_close(NULL, p.client);
     drain(NULL, &d);
     EXPECT_EQ(d.end, -ECONNRESET);
-    rn_tls_close(p.server);
+    rn_tls_close(NULL, p.server);
     rn_ctx_release(ctx);
     free(data);
     world_free(&w);

@@ -15,7 +15,7 @@ static void expect_refusal(struct world *w, rn_tls_client *client, const char *h
     EXPECT_DETAIL(why);
     EXPECT_DETAIL(host);
     EXPECT(p.client == NULL);
-    rn_tls_close(p.server); /* which may be done before it hears of it */
+    rn_tls_close(NULL, p.server); /* which may be done before it hears of it */
 }
 
 TEST_FIBER(a_certificate_for_somebody_else_is_refused)
@@ -235,7 +235,7 @@ static void expect_client_refused(struct world *w, rn_tls_client *client, const 
         EXPECT_EQ(rn_tls_write(NULL, p.client, "x", 1), RN_ETLS);
         EXPECT_DETAIL(heard);
         EXPECT_EQ(rn_tls_close_write(NULL, p.client), RN_ETLS);
-        rn_tls_close(p.client);
+        rn_tls_close(NULL, p.client);
     } else {
         EXPECT_EQ(p.client_err, RN_ETLS);
         EXPECT_DETAIL(heard);

@@ -133,8 +133,8 @@ static inline struct pair pair_instant(struct world *w)
 
 static inline void pair_close(struct pair *p)
 {
-    rn_tls_close(p->client);
-    rn_tls_close(p->server);
+    rn_tls_close(NULL, p->client);
+    rn_tls_close(NULL, p->server);
 }
 
 static inline void expect_tls_read(rn_tls *c, const char *text)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GOODBYE_MAX (5 * RN_SECOND) /* of waiting for room to say the end */
 #define ALERT_REASON 1000 /* SSL_R_ codes from here on, 256 of them: the peer sent this alert */
 
 /* ---- what OpenSSL says ---- */
@@ -110,25 +111,32 @@ static bool can_say_end(const rn_tls *c)
     return c->ready && !c->said_end && !c->broken && c->writing.code == 0 && tls_flow_owed(c) == 0;
 }
 
-void tls_conn_close(rn_tls *c)
+/* Waits for room only when there is none, and not for ever. */
+static void say_end(rn_ctx *ctx, rn_tls *c)
 {
+    ERR_clear_error();
+    SSL_shutdown(c->ssl);
+    ERR_clear_error();
+    tls_flow_push(c);
+    if (tls_flow_owed(c) == 0 || c->writing.code != 0 || rn_ctx_err(ctx) != 0)
+        return;
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, GOODBYE_MAX);
+    if (limited != NULL)
+        tls_flow_flush(limited, c);
+    rn_ctx_release(limited);
+}
+
+void rn_tls_close(rn_ctx *ctx, rn_tls *c)
+{
+    if (c == NULL)
+        return;
     rn_mutex_lock(&c->lock);
-    if (can_say_end(c)) {
-        ERR_clear_error();
-        SSL_shutdown(c->ssl);
-        ERR_clear_error();
-        tls_flow_push(c);
-    }
+    if (can_say_end(c))
+        say_end(ctx, c);
     rn_mutex_unlock(&c->lock);
     if (c->owns_fd)
         rn_fd_close(c->fd);
     tls_conn_free(c);
-}
-
-void rn_tls_close(rn_tls *c)
-{
-    if (c != NULL)
-        tls_conn_close(c);
 }
 
 rn_fd rn_tls_fd(const rn_tls *c)

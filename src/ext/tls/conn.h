@@ -64,9 +64,6 @@ void tls_conn_free(rn_tls *c);
 /* Runs the handshake, as client or server. */
 int tls_conn_handshake(rn_ctx *ctx, rn_tls *c);
 
-/* As rn_tls_close; a transport's streams leave the handle open. */
-void tls_conn_close(rn_tls *c);
-
 /* ---- flow.c; all with lock held, which they give up while they wait ---- */
 
 /*

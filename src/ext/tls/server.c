@@ -231,8 +231,7 @@ static size_t stream_buffered(void *stream)
 
 static void close_stream(rn_ctx *ctx, void *stream)
 {
-    (void)ctx; /* there is nothing to wait for */
-    tls_conn_close(stream);
+    rn_tls_close(ctx, stream);
 }
 
 const rn_transport *rn_tls_transport(rn_tls_server *s)
