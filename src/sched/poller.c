@@ -14,6 +14,7 @@
 #include "sched/poller.h"
 
 #include "base/check.h"
+#include "sched/clock.h"
 #include "sched/trace.h"
 
 #include <errno.h>
@@ -266,16 +267,23 @@ static int deliver(const struct os_event *event)
 int poll_once(int64_t timeout_ns)
 {
     struct os_event events[EVENTS_AT_ONCE];
-    int n = os_poller_wait(&poller, events, EVENTS_AT_ONCE, timeout_ns);
+    bool in_virtual_time = load_relaxed(&clock_is_virtual) != 0;
     int woken = 0;
 
-    if (n > 0) {
-        trace(worker_here(), TRACE_POLL, (uint64_t)n);
+    if (in_virtual_time) { /* clock_jump must see who has taken events from the kernel */
+        if (timeout_ns != 0)
+            os_poller_await(&poller, timeout_ns);
+        timeout_ns = 0;
         add_seq(&poll_delivering, 1);
     }
+    int n = os_poller_wait(&poller, events, EVENTS_AT_ONCE, timeout_ns);
+    if (n > 0 && !in_virtual_time)
+        add_seq(&poll_delivering, 1);
+    if (n > 0)
+        trace(worker_here(), TRACE_POLL, (uint64_t)n);
     for (int i = 0; i < n; i++)
         woken += deliver(&events[i]);
-    if (n > 0)
+    if (n > 0 || in_virtual_time)
         sub_seq(&poll_delivering, 1);
     return woken;
 }

@@ -11,6 +11,8 @@ TEST(every_code_has_words)
     EXPECT_STR(rn_strerror(-ECANCELED), strerror(ECANCELED));
     EXPECT_STR(rn_strerror(RN_ECLOSED), "closed");
     EXPECT(strcmp(rn_strerror(RN_ESHUTDOWN), "unknown error") != 0);
+    EXPECT(strcmp(rn_strerror(RN_ETLS), "unknown error") != 0);
+    EXPECT(strcmp(rn_strerror(RN_ECERT), "unknown error") != 0);
     EXPECT_STR(rn_strerror(RN_ESIGNAL - SIGKILL), "ended by SIGKILL");
     EXPECT_STR(rn_strerror(RN_ESIGNAL - 50), "ended by a signal");
 }

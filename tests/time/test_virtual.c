@@ -3,8 +3,13 @@
 #include "core.h"
 #include "test.h"
 
+#include <fcntl.h>
 #include <runnel/clock.h>
+#include <runnel/fd.h>
+#include <runnel/wait_group.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
 TEST_VIRTUAL(a_sleep_of_a_year_ends_to_the_nanosecond)
 {
@@ -93,6 +98,57 @@ TEST_VIRTUAL(a_blocking_section_holds_time)
     EXPECT_EQ(rn_select(NULL, rn_on_recv(done, &value), rn_on_timeout(RN_HOUR)), 0);
     EXPECT_EQ(rn_now(), 0);
     rn_chan_release(done);
+}
+
+/* ---- through the kernel ---- */
+
+struct player {
+    rn_fd in, out;
+    rn_ctx *ctx;
+    rn_wait_group *done;
+};
+
+#define BALLS 60
+
+/* Computes for so long that the monitor wakes another worker, then plays on. */
+static void play(void *arg)
+{
+    struct player *p = arg;
+    char ball;
+
+    for (int i = 0; i < BALLS; i++) {
+        struct timespec until, now;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &until);
+        until.tv_nsec += 3000000 + i * 100000;
+        do {
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        } while ((now.tv_sec - until.tv_sec) * 1000000000ll + now.tv_nsec < until.tv_nsec);
+        EXPECT_EQ(rn_fd_write(NULL, p->out, "o", 1), 1);
+        EXPECT_EQ(rn_fd_read(p->ctx, p->in, &ball, 1), 1);
+    }
+    rn_wait_group_done(p->done);
+}
+
+TEST_VIRTUAL(time_stands_still_while_a_byte_is_on_its_way)
+{
+    rn_ctx *ctx = rn_ctx_with_timeout(NULL, RN_HOUR);
+    rn_wait_group done = {0};
+    rn_fd ends[4];
+
+    for (int i = 0; i < 4; i += 2) {
+        int pair[2];
+        EXPECT_EQ(pipe2(pair, O_CLOEXEC), 0);
+        EXPECT_EQ(rn_fd_open(&ends[i], pair[0]), 0);
+        EXPECT_EQ(rn_fd_open(&ends[i + 1], pair[1]), 0);
+    }
+    rn_wait_group_add(&done, 2);
+    EXPECT_EQ(rn_go_copy(play, &(struct player){ends[0], ends[3], ctx, &done}), 0);
+    EXPECT_EQ(rn_go_copy(play, &(struct player){ends[2], ends[1], ctx, &done}), 0);
+    EXPECT_EQ(rn_wait_group_wait(NULL, &done), 0);
+    EXPECT_EQ(rn_now(), 0);
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(rn_fd_close(ends[i]), 0);
+    rn_ctx_release(ctx);
 }
 
 TEST_FIBER(it_cannot_change_while_the_runtime_runs)
