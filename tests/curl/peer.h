@@ -307,13 +307,13 @@ static inline void peer_stop(struct peer *p)
     EXPECT_EQ(atomic_load(&p->open), 0);
 }
 
-/* The URL of a path, in a buffer that the next eight calls leave alone. */
-static inline const char *peer_url(const struct peer *p, const char *path)
+/* The URL of a path, good to the end of the block. */
+#define URL_BYTES 320
+#define AT(p, path) peer_url((p), (path), (char[URL_BYTES]){0})
+
+static inline const char *peer_url(const struct peer *p, const char *path, char url[URL_BYTES])
 {
-    static __thread char urls[8][512];
-    static __thread unsigned next;
-    char *url = urls[next++ % 8];
-    snprintf(url, sizeof urls[0], "http://%s%s", p->at, path);
+    snprintf(url, URL_BYTES, "http://%s%s", p->at, path);
     return url;
 }
 

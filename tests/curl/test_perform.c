@@ -11,7 +11,7 @@ TEST_FIBER(a_get)
     struct peer p;
     char got[SINK_BYTES];
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     EXPECT_OK(rn_curl_perform(NULL, easy));
     EXPECT_STR(got, "hello\n");
     curl_easy_cleanup(easy);
@@ -24,7 +24,7 @@ TEST(a_get_on_a_plain_thread)
     char got[SINK_BYTES];
     int code = -1;
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     EXPECT_OK(rn_curl_perform_on(NULL, NULL, easy, &code));
     EXPECT_EQ(code, CURLE_OK);
     EXPECT_STR(got, "hello\n");
@@ -39,7 +39,7 @@ TEST_FIBER(connections_are_used_again)
     char got[SINK_BYTES];
     peer_start(&p, 0);
     for (int i = 0; i < 10; i++) {
-        CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+        CURL *easy = easy_for(AT(&p, "/hello"), got);
         EXPECT_OK(rn_curl_perform(NULL, easy));
         EXPECT_STR(got, "hello\n");
         curl_easy_cleanup(easy);
@@ -60,9 +60,9 @@ TEST_FIBER(a_handle_can_be_performed_again)
     struct peer p;
     char got[SINK_BYTES];
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/nothing"), got);
+    CURL *easy = easy_for(AT(&p, "/nothing"), got);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -ECONNRESET);
-    curl_easy_setopt(easy, CURLOPT_URL, peer_url(&p, "/hello"));
+    curl_easy_setopt(easy, CURLOPT_URL, AT(&p, "/hello"));
     EXPECT_OK(rn_curl_perform(NULL, easy));
     EXPECT_STR(got, "hello\n");
     curl_easy_cleanup(easy);
@@ -95,9 +95,9 @@ TEST_FIBER(failures_are_codes)
     expect_failure("http://" LONG_LABEL ".invalid/", RN_ENOHOST, CURLE_COULDNT_RESOLVE_HOST);
     expect_failure("nothing://127.0.0.1/", -EPROTONOSUPPORT, CURLE_UNSUPPORTED_PROTOCOL);
     expect_failure("http://127.0.0.1:99999999/", -EINVAL, CURLE_URL_MALFORMAT);
-    expect_failure(peer_url(&p, "/half"), -ECONNRESET, CURLE_PARTIAL_FILE);
-    expect_failure(peer_url(&p, "/nothing"), -ECONNRESET, CURLE_GOT_NOTHING);
-    expect_failure(peer_url(&p, "/garbage"), -EPROTO, CURLE_UNSUPPORTED_PROTOCOL);
+    expect_failure(AT(&p, "/half"), -ECONNRESET, CURLE_PARTIAL_FILE);
+    expect_failure(AT(&p, "/nothing"), -ECONNRESET, CURLE_GOT_NOTHING);
+    expect_failure(AT(&p, "/garbage"), -EPROTO, CURLE_UNSUPPORTED_PROTOCOL);
     rn_curl_stats stats;
     rn_curl_stats_read(NULL, &stats);
     EXPECT_EQ(stats.failed, 7);
@@ -109,17 +109,17 @@ TEST_FIBER(options_of_libcurl_that_fail)
     struct peer p;
     char got[SINK_BYTES];
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/status/500"), got);
+    CURL *easy = easy_for(AT(&p, "/status/500"), got);
     curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -EREMOTEIO);
-    curl_easy_setopt(easy, CURLOPT_URL, peer_url(&p, "/loop"));
+    curl_easy_setopt(easy, CURLOPT_URL, AT(&p, "/loop"));
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 3L);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -ELOOP);
-    curl_easy_setopt(easy, CURLOPT_URL, peer_url(&p, "/body/1000"));
+    curl_easy_setopt(easy, CURLOPT_URL, AT(&p, "/body/1000"));
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, 999L);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -EMSGSIZE);
-    curl_easy_setopt(easy, CURLOPT_URL, peer_url(&p, "/hang"));
+    curl_easy_setopt(easy, CURLOPT_URL, AT(&p, "/hang"));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 20L);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -ETIMEDOUT);
     EXPECT_DETAIL("curl: ");
@@ -136,7 +136,7 @@ TEST_FIBER(no_handle_and_a_handle_of_others)
     peer_start(&p, 0);
     EXPECT_EQ(rn_curl_perform(NULL, NULL), -EINVAL);
     EXPECT_DETAIL("NULL");
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     EXPECT_EQ(curl_multi_add_handle(multi, easy), CURLM_OK);
     EXPECT_EQ(rn_curl_perform_on(NULL, NULL, easy, &code), -EBUSY);
     EXPECT_EQ(code, CURLE_FAILED_INIT);
@@ -170,7 +170,7 @@ TEST_FIBER(a_cancel_closes_the_connection_and_gives_the_handle_back)
     char got[SINK_BYTES];
     peer_start(&p, 0);
     rn_ctx *ctx = rn_ctx_with_cancel(NULL);
-    CURL *easy = easy_for(peer_url(&p, "/hang"), got);
+    CURL *easy = easy_for(AT(&p, "/hang"), got);
     struct call call = {.ctx = ctx, .easy = easy};
     rn_group *g = rn_group_new(NULL);
     EXPECT_OK(rn_group_go(g, perform, &call));
@@ -181,7 +181,7 @@ TEST_FIBER(a_cancel_closes_the_connection_and_gives_the_handle_back)
     while (atomic_load(&p.open) != 0) /* the server sees it */
         rn_yield();
     EXPECT_EQ(rn_curl_perform(ctx, easy), -ECANCELED); /* at once */
-    curl_easy_setopt(easy, CURLOPT_URL, peer_url(&p, "/hello"));
+    curl_easy_setopt(easy, CURLOPT_URL, AT(&p, "/hello"));
     EXPECT_OK(rn_curl_perform(NULL, easy));
     EXPECT_STR(got, "hello\n");
     rn_curl_stats stats;
@@ -199,7 +199,7 @@ TEST_FIBER(a_deadline)
     char got[SINK_BYTES];
     peer_start(&p, 0);
     rn_ctx *ctx = rn_ctx_with_timeout(NULL, 20 * RN_MILLISECOND);
-    CURL *easy = easy_for(peer_url(&p, "/hang"), got);
+    CURL *easy = easy_for(AT(&p, "/hang"), got);
     EXPECT_EQ(rn_curl_perform(ctx, easy), -ETIMEDOUT);
     EXPECT_EQ(rn_curl_perform(ctx, easy), -ETIMEDOUT);
     curl_easy_cleanup(easy);
@@ -226,11 +226,11 @@ TEST_FIBER(callbacks_that_abort)
     struct peer p;
     char got[SINK_BYTES];
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_less);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -ECONNABORTED);
     curl_easy_cleanup(easy);
-    easy = easy_for(peer_url(&p, "/hang"), got);
+    easy = easy_for(AT(&p, "/hang"), got);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, refuse_to_go_on);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     EXPECT_EQ(rn_curl_perform(NULL, easy), -ECONNABORTED);
@@ -256,8 +256,8 @@ TEST_FIBER(a_callback_cannot_perform_on_its_client)
     struct peer p;
     char got[SINK_BYTES];
     peer_start(&p, 0);
-    struct nested nested = {easy_for(peer_url(&p, "/hello"), got), 0};
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    struct nested nested = {easy_for(AT(&p, "/hello"), got), 0};
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, perform_inside);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &nested);
     EXPECT_OK(rn_curl_perform(NULL, easy));
@@ -289,7 +289,7 @@ TEST_FIBER(a_transfer_can_pause_itself)
     char got[SINK_BYTES];
     rn_chan(int) paused = rn_chan_make(int, 1);
     peer_start(&p, 0);
-    CURL *easy = easy_for(peer_url(&p, "/hello"), got);
+    CURL *easy = easy_for(AT(&p, "/hello"), got);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, pause_once);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &paused);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, resume_from_progress);

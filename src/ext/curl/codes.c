@@ -87,13 +87,14 @@ static int resolve_meaning(void)
     return err != 0 ? err : RN_ENOHOST;
 }
 
-/* The scheme; or, when something was sent already, an answer that is no HTTP. */
+/* The URL's scheme, or a redirect's; or, when a request was sent, an answer that is no HTTP. */
 static int protocol_meaning(CURL *easy)
 {
-    long sent = 0;
+    long sent = 0, status = 0;
 
     curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
-    return sent > 0 ? -EPROTO : -EPROTONOSUPPORT;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    return sent > 0 && status / 100 != 3 ? -EPROTO : -EPROTONOSUPPORT;
 }
 
 int code_of_transfer(CURL *easy, CURLcode code, int watch_err)
