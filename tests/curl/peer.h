@@ -85,6 +85,14 @@ static inline char letter(size_t i)
     return (char)('a' + i % 26);
 }
 
+static char letters[PIECE_BYTES]; /* a whole number of alphabets */
+
+__attribute__((constructor)) static void fill_letters(void)
+{
+    for (size_t i = 0; i < PIECE_BYTES; i++)
+        letters[i] = letter(i);
+}
+
 /* Waits until the client has closed. */
 static inline int hang(struct request *q)
 {
@@ -106,13 +114,8 @@ static inline int wait_at_gate(struct request *q)
 
 static inline int send_letters(struct request *q, size_t size, bool chunked)
 {
-    static char letters[PIECE_BYTES]; /* a whole number of alphabets */
     int err = chunked ? say(q->conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                       : say(q->conn, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
-    if (__atomic_load_n(&letters[0], __ATOMIC_ACQUIRE) == 0) {
-        for (size_t i = PIECE_BYTES; i-- > 0;)
-            __atomic_store_n(&letters[i], letter(i), __ATOMIC_RELEASE);
-    }
     for (size_t n; err == 0 && size > 0; size -= n) {
         n = size < PIECE_BYTES ? size : PIECE_BYTES;
         if (chunked)
