@@ -32,6 +32,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -127,11 +128,11 @@ static inline int send_letters(struct request *q, size_t size, bool chunked)
     return err != 0 || !chunked ? err : say(q->conn, "0\r\n\r\n");
 }
 
-static inline int flood(struct request *q, const char *piece)
+static inline int flood(struct request *q, const char *piece, size_t size)
 {
     int err = 0;
-    while (err == 0 && (err = send_all(q->conn, piece, strlen(piece))) == 0)
-        atomic_fetch_add(&q->peer->sent, (long long)strlen(piece));
+    while (err == 0 && (err = send_all(q->conn, piece, size)) == 0)
+        atomic_fetch_add(&q->peer->sent, (long long)size);
     return err;
 }
 
@@ -168,9 +169,10 @@ static inline int serve_more(struct request *q)
     if (strcmp(path, "/garbage") == 0)
         return say(q->conn, "\x01\x02 this is no HTTP\r\n\r\n"), -EPIPE;
     if (strcmp(path, "/headers") == 0)
-        return say(q->conn, "HTTP/1.1 200 OK\r\n") != 0 ? -EPIPE : flood(q, "X-More: and more\r\n");
+        return say(q->conn, "HTTP/1.1 200 OK\r\n") != 0 ? -EPIPE : flood(q, "X-More: more\r\n", 14);
     if (strcmp(path, "/flood") == 0)
-        return say(q->conn, "HTTP/1.1 200 OK\r\n\r\n") != 0 ? -EPIPE : flood(q, "0123456789abcdef");
+        return say(q->conn, "HTTP/1.1 200 OK\r\n\r\n") != 0 ? -EPIPE
+                                                            : flood(q, letters, PIECE_BYTES);
     return answer(q, 404, "", "no such path\n");
 }
 
@@ -349,6 +351,22 @@ static inline int fds_open(void)
     while (readdir(dir) != NULL)
         n++;
     closedir(dir);
+    return n;
+}
+
+/* How many fibers wait for a reason that begins so, as a dump says. */
+static inline int fibers_that_wait(const char *reason)
+{
+    int fd = memfd_create("dump", MFD_CLOEXEC), n = 0;
+    rn_dump(fd);
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *text = calloc(1, (size_t)size + 1), shown[64];
+    snprintf(shown, sizeof shown, "[%s", reason);
+    if (pread(fd, text, (size_t)size, 0) == size)
+        for (const char *at = text; (at = strstr(at, shown)) != NULL; at++)
+            n++;
+    free(text);
+    close(fd);
     return n;
 }
 
