@@ -25,6 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* libcurl, what it uses for TLS and logins, and callbacks are written for threads' stacks. */
+#define DRIVER_STACK ((size_t)1 << 20)
+
 static rn_curl shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 rn_curl *client_of(rn_curl *client)
@@ -97,7 +100,8 @@ static int start_driver_locked(rn_curl *c)
 
     c->driver = 0;
     if (err == 0)
-        err = rn_go_with(&(rn_go_options){.name = "curl"}, driver_run, c);
+        err = rn_go_with(&(rn_go_options){.name = "curl", .stack_size = DRIVER_STACK}, driver_run,
+                         c);
     c->driving = err == 0;
     return err;
 }
