@@ -43,6 +43,8 @@ enum {
     RN_ESLOW = -10006,     /* disconnected for not keeping up */
     RN_ENOHOST = -10007,   /* there is no host of that name */
     RN_ELOOKUP = -10008,   /* a host's name could not be looked up: nobody answered */
+    RN_ETLS = -10009,      /* TLS: the peer broke the protocol, or both sides did not agree */
+    RN_ECERT = -10010,     /* TLS: the peer's certificate was not accepted */
     RN_ESIGNAL = -10100    /* RN_ESIGNAL - n: ended by signal n; see rn_error_signal */
 };
 

@@ -90,6 +90,8 @@ int os_poller_add(struct os_poller *poller, int fd, uint64_t tag);
 void os_poller_remove(struct os_poller *poller, int fd);
 /* Waits at most timeout_ns (0: not; negative: for ever). Returns events, not counting wake-ups. */
 int os_poller_wait(struct os_poller *poller, struct os_event *events, int room, int64_t timeout_ns);
+/* Waits as long for something to be there, and leaves it there. */
+void os_poller_await(struct os_poller *poller, int64_t timeout_ns);
 void os_poller_wake(struct os_poller *poller);
 
 /* ---- descriptors ---- */

@@ -7,6 +7,7 @@
  */
 #include "sched/clock.h"
 
+#include "sched/poller.h"
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -51,15 +52,46 @@ int64_t clock_sleep_ns(const struct worker *worker, rn_time until)
     return until > now ? until - now : 0;
 }
 
+/* Grows with every fiber that is resumed, and while the monitor has some in its hands. */
+static uint64_t activity(void)
+{
+    uint32_t count = load_acquire(&sched.count);
+    uint64_t sum = load_seq(&sched.robberies);
+
+    for (uint32_t i = 0; i < count; i++)
+        sum += load_seq(&sched.workers[i]->tick);
+    return sum;
+}
+
+/* In the order in which work goes: out of the kernel, into a queue, onto a worker. */
+static bool nothing_runs(const struct worker *worker)
+{
+    uint32_t count = load_acquire(&sched.count);
+
+    if (load_seq(&poll_delivering) != 0 || load_seq(&sched.robberies) % 2 != 0 || work_anywhere())
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct worker *w = sched.workers[i];
+        if (!runq_idle(&w->runq) || (load_acquire(&w->attention) & ATTENTION_INBOX))
+            return false;
+    }
+    return !others_busy(worker);
+}
+
 /*
- * The order counts: who has stopped being busy has published its work and its timers before. Those
- * that are left then are all there are.
+ * Who has stopped being busy has published its work and its timers before: those that are left then
+ * are all there are. But what it has sent through the kernel, to a fiber that waits for a
+ * descriptor, may have come after this worker's last look there. So nothing must run, the kernel
+ * have nothing, and nothing have run in between.
  */
 void clock_jump(const struct worker *worker)
 {
     rn_time until;
 
-    if (load_relaxed(&clock_is_virtual) == 0 || others_busy(worker) || work_anywhere())
+    if (load_relaxed(&clock_is_virtual) == 0)
+        return;
+    uint64_t before = activity();
+    if (!nothing_runs(worker) || poll_once(0) != 0 || !nothing_runs(worker) || activity() != before)
         return;
     until = idle_next_timer();
     if (until != RN_FOREVER && load_relaxed(&virtual_now) < until)

@@ -30,6 +30,8 @@ static __thread char thread_detail[DETAIL_BYTES_MAX];
     CODE(RN_ESLOW, "disconnected for not keeping up")                                              \
     CODE(RN_ENOHOST, "no such host")                                                               \
     CODE(RN_ELOOKUP, "the host's name could not be looked up")                                     \
+    CODE(RN_ETLS, "the TLS protocol was broken, or no agreement found")                            \
+    CODE(RN_ECERT, "the certificate was not accepted")                                             \
     CODE(RN_ESIGNAL, "ended by a signal")
 
 #define SIGNALS(SIGNAL)                                                                            \

@@ -14,6 +14,7 @@
 #include "sched/poller.h"
 
 #include "base/check.h"
+#include "sched/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -265,14 +266,21 @@ static int deliver(const struct os_event *event)
 int poll_once(int64_t timeout_ns)
 {
     struct os_event events[EVENTS_AT_ONCE];
-    int n = os_poller_wait(&poller, events, EVENTS_AT_ONCE, timeout_ns);
+    bool in_virtual_time = load_relaxed(&clock_is_virtual) != 0;
     int woken = 0;
 
-    if (n > 0)
+    if (in_virtual_time) { /* clock_jump must see who has taken events from the kernel */
+        if (timeout_ns != 0)
+            os_poller_await(&poller, timeout_ns);
+        timeout_ns = 0;
+        add_seq(&poll_delivering, 1);
+    }
+    int n = os_poller_wait(&poller, events, EVENTS_AT_ONCE, timeout_ns);
+    if (n > 0 && !in_virtual_time)
         add_seq(&poll_delivering, 1);
     for (int i = 0; i < n; i++)
         woken += deliver(&events[i]);
-    if (n > 0)
+    if (n > 0 || in_virtual_time)
         sub_seq(&poll_delivering, 1);
     return woken;
 }

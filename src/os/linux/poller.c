@@ -7,6 +7,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -117,6 +118,15 @@ int os_poller_wait(struct os_poller *poller, struct os_event *events, int room, 
 }
 
 /* Edge-triggered, so that nobody needs to read the counter; it overflows after 2^64 wakes. */
+void os_poller_await(struct os_poller *poller, int64_t timeout_ns)
+{
+    struct pollfd one = {.fd = poller->epoll, .events = POLLIN};
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+                               .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+
+    ppoll(&one, 1, timeout_ns < 0 ? NULL : &timeout, NULL); /* whatever it says, one looks again */
+}
+
 void os_poller_wake(struct os_poller *poller)
 {
     uint64_t one = 1;
