@@ -122,8 +122,9 @@ RN_API int rn_curl_close_idle(rn_curl *client);
  *          RN_ENOHOST         there is no host of that name, or it could not be looked up
  *          -ECONNREFUSED      nobody listens there
  *          -ECONNRESET        the connection was lost in the middle, or before an answer came
- *          -EPROTO            the answer cannot be understood; TLS could not be agreed upon
- *          -EKEYREJECTED      the server's certificate, or ours, was not accepted
+ *          -EPROTO            the answer cannot be understood
+ *          RN_ETLS            TLS could not be agreed upon
+ *          RN_ECERT           the server's certificate, or ours, was not accepted
  *          -EPROTONOSUPPORT   the URL's scheme is unknown or not allowed
  *          -EINVAL            the URL is wrong, or easy is NULL
  *          -ELOOP             more redirects than allowed
