@@ -104,6 +104,40 @@ TEST_FIBER(failures_are_codes)
     peer_stop(&p);
 }
 
+static int refuse_logins(rn_ctx *ctx, void *arg)
+{
+    rn_fd conn;
+    rn_reader *in;
+    char *line;
+    EXPECT_OK(rn_accept(ctx, *(rn_fd *)arg, &conn));
+    EXPECT_OK(rn_reader_new(&in, conn, NULL));
+    EXPECT_OK(say(conn, "220 A server of files\r\n"));
+    while (rn_reader_line(ctx, in, &line) >= 0)
+        say(conn, "530 Nobody may log in\r\n");
+    rn_reader_free(in);
+    return rn_fd_close(conn);
+}
+
+TEST_FIBER(other_protocols_too)
+{
+    rn_fd listener;
+    rn_address at;
+    char url[64], got[SINK_BYTES];
+    EXPECT_OK(rn_listen(NULL, "127.0.0.1:0", NULL, &listener));
+    EXPECT_OK(rn_net_local(listener, &at));
+    snprintf(url, sizeof url, "ftp://127.0.0.1:%d/file", rn_address_port(&at));
+    rn_group *g = rn_group_new(NULL);
+    EXPECT_OK(rn_group_go(g, refuse_logins, &listener));
+    expect_failure(url, -EACCES, CURLE_LOGIN_DENIED);
+    rn_curl_close_idle(NULL);
+    EXPECT_OK(rn_group_wait(g));
+    rn_fd_close(listener);
+    CURL *easy = easy_for("file:///dev/null", got);
+    EXPECT_OK(rn_curl_perform(NULL, easy));
+    curl_easy_cleanup(easy);
+    expect_failure("file:///no/such/file", -EIO, CURLE_FILE_COULDNT_READ_FILE);
+}
+
 TEST_FIBER(options_of_libcurl_that_fail)
 {
     struct peer p;

@@ -1,13 +1,13 @@
 /*
  * The driver: the fiber that owns a client's libcurl while transfers run.
  *
- * It is started by the first transfer and ends with the last, so that an idle client holds no fiber,
- * and does not keep a program from being told that all its fibers are asleep. What it leaves behind,
- * the engine with its open connections, the next driver takes over.
+ * It is started by the first transfer and ends with the last, so that an idle client holds no
+ * fiber, and does not keep a program from being told that all its fibers are asleep. What it leaves
+ * behind, the engine with its open connections, the next driver takes over.
  *
- * It must not be the user of anything that parks while libcurl is on its stack: libcurl and the
- * libraries under it keep addresses of thread-local variables (errno, OpenSSL's errors), and a
- * fiber may resume on another thread.
+ * It must not park while libcurl is on its stack: libcurl and the libraries under it keep addresses
+ * of thread-local variables (errno, OpenSSL's errors), and a fiber may resume on another thread.
+ * So the callbacks of this folder only lock for a moment and try to send.
  */
 #include "client.h"
 #include "codes.h"

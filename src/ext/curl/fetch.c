@@ -1,5 +1,5 @@
 /*
- * rn_curl_get and rn_curl_post: an easy handle made from an rn_curl_request, and a response from it.
+ * rn_curl_get and rn_curl_post: an easy handle from an rn_curl_request, and a response from it.
  *
  * libcurl's callbacks run on the driver while the caller waits. A body that is collected is the
  * driver's until the transfer is done. A body that goes to .on_body is handed over in pieces: the
