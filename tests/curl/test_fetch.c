@@ -300,6 +300,7 @@ TEST_FIBER(contexts_end_a_get)
     EXPECT_EQ(r.status, 0);
     rn_curl_response_free(&r);
     EXPECT_EQ(rn_curl_get(ctx, AT(&p, "/hello"), NULL, &r), -ETIMEDOUT);
+    EXPECT_EQ(r.code, CURLE_ABORTED_BY_CALLBACK);
     EXPECT_STR(r.body, "");
     rn_curl_response_free(&r);
     rn_ctx_release(ctx);

@@ -135,6 +135,7 @@ int transfer_start(rn_ctx *ctx, rn_curl *client, struct transfer *t)
 {
     int err = rn_ctx_err(ctx);
 
+    t->code = err == 0 ? CURLE_FAILED_INIT : CURLE_ABORTED_BY_CALLBACK;
     if (err == 0)
         err = library_ready();
     if (err != 0)
