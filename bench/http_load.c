@@ -1,12 +1,12 @@
 /*
  * bench-http-load - many clients of an HTTP server in one process, the same for every server.
  *
- *     bench-http-load idle PORT CONNECTIONS     one request on each, then nothing: prints a line when
- *                                               all were answered, ends when standard input does
+ *     bench-http-load idle PORT CONNECTIONS
+ *         one request on each, then nothing: prints a line when all were answered, ends when
+ *         standard input does
  *     bench-http-load active PORT CONNECTIONS SECONDS
- *                                               one request on its way on each, all the time: prints
- *                                               requests a second, and the slowest connection's
- *                                               requests over the median's
+ *         one request on its way on each, all the time: prints requests a second, and the slowest
+ *         connection's requests over the median's
  *
  * All answers are as long as the first one, so only that is looked into. It runs on the last
  * processor, so that the server has the others.
