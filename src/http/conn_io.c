@@ -1,0 +1,272 @@
+/* How a connection reads and writes; see conn.h. */
+#include "server.h"
+
+#include <errno.h>
+#include <runnel/fiber.h>
+#include <runnel/net.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINGER_BYTES_MAX (256 * 1024) /* that are read and dropped at the end */
+#define COPY_BYTES (16 * 1024)        /* of a file at once, through a transport */
+
+/* ---- reading ---- */
+
+ssize_t conn_read(struct conn *conn, rn_ctx *ctx, void *buffer, size_t size)
+{
+    if (conn->stream != NULL)
+        return conn->server->config.transport->read(ctx, conn->stream, buffer, size);
+    return rn_fd_read(ctx, conn->fd, buffer, size);
+}
+
+ssize_t conn_fill(struct conn *conn, rn_ctx *ctx, rn_duration timeout)
+{
+    struct input *in = &conn->work->input;
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, timeout);
+
+    if (limited == NULL)
+        return -ENOMEM;
+    ssize_t n = conn_read(conn, limited, in->buffer + in->end, in->size - in->end);
+    rn_ctx_release(limited);
+    if (n > 0)
+        in->end += (size_t)n;
+    return n;
+}
+
+/* ---- writing ---- */
+
+/* What is left to send. */
+struct sending {
+    struct iovec *parts;
+    size_t n;
+};
+
+static void advance(struct sending *s, size_t bytes)
+{
+    while (s->n > 0 && bytes >= s->parts->iov_len) {
+        bytes -= s->parts->iov_len;
+        s->parts++;
+        s->n--;
+    }
+    if (s->n > 0) {
+        s->parts->iov_base = (char *)s->parts->iov_base + bytes;
+        s->parts->iov_len -= bytes;
+    }
+}
+
+/*
+ * What the system takes at once, without a context for the time that waiting may last: mostly that
+ * is all. 0: it would have to wait.
+ */
+static ssize_t try_send(struct conn *conn, const struct sending *s, int flags)
+{
+    struct msghdr message = {.msg_iov = s->parts, .msg_iovlen = s->n};
+    ssize_t n;
+
+    do
+        n = sendmsg(conn->number, &message, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    return n;
+}
+
+/* Waits for room, but not for ever. Bytes that were sent, or a code. */
+static ssize_t send_waiting(struct conn *conn, rn_ctx *ctx, const struct sending *s)
+{
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, conn->server->config.write_timeout);
+    ssize_t n;
+
+    if (limited == NULL)
+        return -ENOMEM;
+    if (conn->stream != NULL)
+        n = conn->server->config.transport->writev(limited, conn->stream, s->parts, s->n);
+    else
+        n = rn_fd_writev(limited, conn->fd, s->parts, s->n);
+    rn_ctx_release(limited);
+    return n == 0 ? -EIO : n;
+}
+
+static ssize_t send_some(struct conn *conn, rn_ctx *ctx, const struct sending *s, int flags)
+{
+    ssize_t n = rn_ctx_err(ctx);
+
+    if (n != 0)
+        return n;
+    if (conn->stream == NULL && (n = try_send(conn, s, flags)) != 0)
+        return n;
+    return send_waiting(conn, ctx, s);
+}
+
+/* The connection is of no more use. */
+static int fail(struct conn *conn, rn_ctx *ctx, int err)
+{
+    struct rn_http_response *res = &conn->work->response;
+
+    if (res->err == 0) {
+        res->err = err;
+        if (err == -ETIMEDOUT && rn_ctx_err(ctx) == 0)
+            server_refuse(conn->server, RN_HTTP_SLOW_READER);
+        else if (err == -EPIPE || err == -ECONNRESET)
+            server_refuse(conn->server, RN_HTTP_GONE);
+    }
+    conn->work->output = 0;
+    return res->err;
+}
+
+static int send_all(struct conn *conn, rn_ctx *ctx, struct sending *s, int flags)
+{
+    if (conn->work->response.err != 0)
+        return conn->work->response.err;
+    advance(s, 0);
+    while (s->n > 0) {
+        ssize_t n = send_some(conn, ctx, s, flags);
+        if (n < 0)
+            return fail(conn, ctx, (int)n);
+        advance(s, (size_t)n);
+    }
+    return 0;
+}
+
+static int send_parts(struct conn *conn, rn_ctx *ctx, const struct iovec *parts, size_t n,
+                      int flags)
+{
+    struct work *work = conn->work;
+    struct iovec all[CONN_PARTS_MAX + 1] = {{work->output_buffer, work->output}};
+    struct sending s = {all, n + 1};
+
+    if (n > 0)
+        memcpy(all + 1, parts, n * sizeof *parts);
+    int err = send_all(conn, ctx, &s, flags);
+    work->output = 0;
+    return err;
+}
+
+int conn_send(struct conn *conn, rn_ctx *ctx, const struct iovec *parts, size_t n)
+{
+    return send_parts(conn, ctx, parts, n, 0);
+}
+
+int conn_put(struct conn *conn, rn_ctx *ctx, const void *data, size_t size)
+{
+    struct work *work = conn->work;
+
+    if (size > sizeof work->output_buffer - work->output)
+        return conn_send(conn, ctx, &(struct iovec){(void *)data, size}, 1);
+    memcpy(work->output_buffer + work->output, data, size);
+    work->output += size;
+    return 0;
+}
+
+int conn_flush(struct conn *conn, rn_ctx *ctx)
+{
+    if (conn->work->response.err != 0)
+        return conn->work->response.err;
+    return conn->work->output == 0 ? 0 : conn_send(conn, ctx, NULL, 0);
+}
+
+/* ---- files ---- */
+
+static ssize_t send_file_plain(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset,
+                               uint64_t size)
+{
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, conn->server->config.write_timeout);
+
+    if (limited == NULL)
+        return -ENOMEM;
+    ssize_t n = rn_fd_sendfile(limited, conn->fd, file, offset, size);
+    rn_ctx_release(limited);
+    return n;
+}
+
+struct file_piece {
+    int fd;
+    void *buffer;
+    size_t size;
+    int64_t offset;
+    ssize_t result;
+};
+
+static int read_piece(void *arg)
+{
+    struct file_piece *piece = arg;
+
+    do
+        piece->result = pread(piece->fd, piece->buffer, piece->size, piece->offset);
+    while (piece->result < 0 && errno == EINTR);
+    if (piece->result < 0)
+        piece->result = -errno;
+    return 0;
+}
+
+static ssize_t send_file_copied(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset,
+                                uint64_t size)
+{
+    size_t bytes = size < COPY_BYTES ? (size_t)size : COPY_BYTES;
+    struct file_piece piece = {.fd = rn_fd_number(file), .size = bytes, .offset = offset};
+
+    if (piece.fd < 0)
+        return piece.fd;
+    if ((piece.buffer = malloc(bytes)) == NULL)
+        return -ENOMEM;
+    rn_blocking(read_piece, &piece);
+    if (piece.result > 0) {
+        int err = conn_send(conn, ctx, &(struct iovec){piece.buffer, (size_t)piece.result}, 1);
+        piece.result = err != 0 ? err : piece.result;
+    }
+    free(piece.buffer);
+    return piece.result;
+}
+
+int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, uint64_t size)
+{
+    /* The head goes into one packet with the beginning of the file. */
+    int err = conn->stream != NULL || size == 0 ? conn_flush(conn, ctx)
+                                                : send_parts(conn, ctx, NULL, 0, MSG_MORE);
+
+    while (err == 0 && size > 0) {
+        ssize_t n = rn_ctx_err(ctx);
+        if (n == 0 && conn->stream != NULL)
+            n = send_file_copied(conn, ctx, file, offset, size);
+        else if (n == 0)
+            n = send_file_plain(conn, ctx, file, offset, size);
+        if (n <= 0)
+            return fail(conn, ctx, n == 0 ? -EIO : (int)n);
+        offset += n;
+        size -= (uint64_t)n;
+    }
+    return err;
+}
+
+/* ---- the end ---- */
+
+/* A client that still sends would get a reset, and might lose the answer by it: reads it away. */
+static void linger(struct conn *conn)
+{
+    char nowhere[1024];
+    size_t bytes = 0;
+    ssize_t n = 1;
+
+    if (rn_net_close_write(conn->fd) != 0)
+        return;
+    rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
+    while (limited != NULL && n > 0 && bytes < LINGER_BYTES_MAX) {
+        n = rn_fd_read(limited, conn->fd, nowhere, sizeof nowhere);
+        bytes += n > 0 ? (size_t)n : 0;
+    }
+    rn_ctx_release(limited);
+}
+
+void conn_hang_up(struct conn *conn)
+{
+    if (conn->stream != NULL) {
+        rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
+        conn->server->config.transport->close(limited != NULL ? limited : conn->server->ended,
+                                              conn->stream);
+        rn_ctx_release(limited);
+    }
+    if (conn->linger)
+        linger(conn);
+    rn_fd_close(conn->fd);
+}

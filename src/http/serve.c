@@ -1,0 +1,162 @@
+/*
+ * Accepting: one fiber for each listener, one for each connection.
+ *
+ * When the server stops, what has connected already is accepted before the listener closes: closing
+ * it would reset those clients, who think that they are served.
+ */
+#include "server.h"
+
+#include <runnel/net.h>
+#include <stdlib.h>
+
+#define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* when no descriptor is left */
+#define DRAIN_MAX 65536                    /* connections that are accepted at the end */
+
+/* ---- the list of connections ---- */
+
+void server_enter(rn_http_server *s, struct conn *conn)
+{
+    server_count(&s->accepted);
+    rn_mutex_lock(&s->lock);
+    conn->next = s->conns;
+    if (conn->next != NULL)
+        conn->next->prev = conn;
+    s->conns = conn;
+    bool first = atomic_fetch_add(&s->conn_count, 1) == 0;
+    rn_mutex_unlock(&s->lock);
+    if (first)
+        rn_cond_broadcast(&s->changed); /* the sweep */
+}
+
+void server_leave(rn_http_server *s, struct conn *conn)
+{
+    rn_mutex_lock(&s->lock);
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        s->conns = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    atomic_fetch_sub(&s->conn_count, 1);
+    rn_mutex_unlock(&s->lock);
+    rn_cond_broadcast(&s->changed);
+}
+
+/* ---- one listener ---- */
+
+static int begin_listening(rn_ctx *ctx, rn_http_server *s, struct listening *l)
+{
+    int err = 0;
+
+    if ((l->ctx = rn_ctx_with_cancel(ctx)) == NULL)
+        return -ENOMEM;
+    rn_mutex_lock(&s->lock);
+    if (server_stopping(s)) {
+        err = RN_ESHUTDOWN;
+    } else {
+        atomic_store(&s->stage, SERVER_SERVING);
+        l->prev = NULL;
+        l->next = s->listening;
+        if (l->next != NULL)
+            l->next->prev = l;
+        s->listening = l;
+    }
+    rn_mutex_unlock(&s->lock);
+    if (err != 0)
+        rn_ctx_release(l->ctx);
+    return err;
+}
+
+static void end_listening(rn_http_server *s, struct listening *l)
+{
+    rn_mutex_lock(&s->lock);
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        s->listening = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    rn_mutex_unlock(&s->lock);
+    rn_cond_broadcast(&s->changed);
+    rn_ctx_release(l->ctx);
+}
+
+/* Waits until there may be another connection. 0, or the context's code. */
+static int await_room(rn_http_server *s, rn_ctx *ctx)
+{
+    int err = 0;
+
+    if (atomic_load(&s->conn_count) < s->config.connections_max)
+        return 0;
+    rn_mutex_lock(&s->lock);
+    while (err == 0 && atomic_load(&s->conn_count) >= s->config.connections_max)
+        err = rn_cond_wait(ctx, &s->changed, &s->lock);
+    rn_mutex_unlock(&s->lock);
+    return err;
+}
+
+/* After what a connection may fail with, and others may be well. */
+static bool is_passing(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+}
+
+static int accept_one(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
+{
+    rn_fd fd;
+    int err = rn_accept(ctx, listener, &fd);
+
+    if (err == 0)
+        err = conn_start(s, fd);
+    if (is_passing(err)) {
+        server_count(&s->accept_errors);
+        err = rn_sleep(ctx, ACCEPT_PAUSE);
+    }
+    return err;
+}
+
+/* Until ctx ends, or the listener fails. */
+static int accept_all(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
+{
+    int err = 0;
+
+    while (err == 0) {
+        err = await_room(s, ctx);
+        if (err == 0)
+            err = accept_one(s, ctx, listener);
+    }
+    return err;
+}
+
+/* What has connected before the listener closes. */
+static void accept_rest(rn_http_server *s, rn_fd listener)
+{
+    rn_fd fd;
+
+    for (int n = 0; n < DRAIN_MAX && rn_accept(s->ended, listener, &fd) == 0; n++)
+        conn_start(s, fd);
+}
+
+int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener)
+{
+    struct listening l;
+    int err = begin_listening(ctx, s, &l);
+
+    if (err == 0 && (err = sweep_start(s)) != 0)
+        end_listening(s, &l);
+    if (err != 0) {
+        rn_fd_close(listener);
+        return err;
+    }
+    err = accept_all(s, l.ctx, listener);
+    if (server_stopping(s)) {
+        err = RN_ESHUTDOWN;
+        if (atomic_load(&s->stage) == SERVER_STOPPING)
+            accept_rest(s, listener);
+    }
+    rn_fd_close(listener);
+    end_listening(s, &l);
+    if (err != RN_ESHUTDOWN && rn_ctx_err(ctx) != 0)
+        rn_http_server_close(s);
+    return err;
+}
