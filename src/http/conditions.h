@@ -26,8 +26,8 @@ struct validators {
 void validators_make(struct validators *v, const struct stat *file, const struct timespec *now);
 
 /*
- * Judges If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since, in the order of RFC 9110
- * (13.2.2), for GET or HEAD. 200: send it; 304 or 412.
+ * Judges If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since, in the order of
+ * RFC 9110 (13.2.2), for GET or HEAD. 200: send it; 304 or 412.
  */
 int conditions_status(const rn_http_request *req, const struct validators *v);
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Two or four digits; in asctime's form a space may stand for the first. -1: it is something else. */
+/* Two or four digits; in asctime's form a space may stand for the first. -1: something else. */
 static int digits(const char **at, int n)
 {
     int value = 0;

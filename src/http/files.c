@@ -117,7 +117,7 @@ static bool has_dot_part(const char *name)
     return *name == '.' || strstr(name, "/.") != NULL;
 }
 
-/* Whether a part of the name is "..". The router leaves none, but for what was escaped twice over. */
+/* Whether a part of the name is "..". The router leaves none; this does not rely on it. */
 static bool has_parent_part(const char *name)
 {
     for (const char *at = name; (at = strstr(at, "..")) != NULL; at += 2)

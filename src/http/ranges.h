@@ -14,9 +14,9 @@ struct range {
 };
 
 /*
- * Reads the value of a Range field for a file of that size. The number of ranges, in the order asked
- * for; 0: the field is to be ignored (another unit, an empty file, too many ranges, or more bytes
- * together than the file has); -ERANGE: malformed, or none of them is in the file.
+ * Reads the value of a Range field for a file of that size. The number of ranges, in the order
+ * asked for; 0: the field is to be ignored (another unit, an empty file, too many ranges, or more
+ * bytes together than the file has); -ERANGE: malformed, or none of them is in the file.
  */
 int ranges_read(const char *value, uint64_t file_size, struct range ranges[RANGES_MAX]);
 

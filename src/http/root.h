@@ -1,9 +1,10 @@
 /*
  * Opening files without waiting on a worker, and without leaving a folder.
  *
- * Beneath a root, every step of the path is checked by the kernel (openat2 with RESOLVE_BENEATH), so
- * neither "..", nor a symbolic link, nor a folder that is moved meanwhile leads out. Where the kernel
- * has no openat2, or a filter hides it, the path is walked name by name and no link is followed.
+ * Beneath a root, every step of the path is checked by the kernel (openat2 with RESOLVE_BENEATH),
+ * so neither "..", nor a symbolic link, nor a folder that is moved meanwhile leads out. Where the
+ * kernel has no openat2, or a filter hides it, the path is walked name by name and no link is
+ * followed.
  */
 #ifndef RN_HTTP_ROOT_H
 #define RN_HTTP_ROOT_H
