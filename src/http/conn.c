@@ -294,8 +294,8 @@ static enum turn answer(struct conn *conn)
     if (route != NULL)
         learn(route, end - req->began);
     record(conn, end, err != 0 ? err : req->body.err);
-    if (res->err == 0 && !res->close)
-        return body_ended(&req->body) || body_skip(ctx, req) ? TURN_SERVE : TURN_END;
+    if (res->err == 0 && !res->close && (body_ended(&req->body) || body_skip(ctx, req)))
+        return TURN_SERVE;
     conn_flush(conn, ctx);
     /* A client that wanted to keep the connection may have sent more. */
     conn->linger = req->head.keep || work->input.begin < work->input.end || !body_ended(&req->body);
