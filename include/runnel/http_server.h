@@ -104,7 +104,7 @@ typedef struct rn_http_server_config {
     uint64_t body_bytes_max;       /* otherwise 413; default 1 MiB; see rn_http_body_limit */
     rn_duration header_timeout;    /* from a request's first byte to its head's end; 408; 10 s */
     rn_duration read_timeout;      /* without a byte of the body; 408; default 30 s */
-    rn_duration write_timeout;     /* in which the client takes nothing; default 30 s */
+    rn_duration write_timeout;     /* without room to send more: it takes too little; 30 s */
     rn_duration idle_timeout;      /* between requests, and before the first; default 60 s */
     /* Called after each request, on its connection's fiber, under no lock. */
     void (*on_request)(void *arg, const rn_http_log *entry);

@@ -20,14 +20,15 @@ void response_begin(struct conn *conn, bool head_only);
 bool response_has_body(const rn_http_response *res);
 
 /*
- * Puts the head into the connection's output; the body of that length is to follow, if it has one.
+ * Puts the head into the connection's output; the body of that length follows, if it has one.
  * 0, -EBUSY, or a code of conn_send.
  */
 int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length);
 
 /*
- * Puts the head into the connection's output; the body of that length follows, if it has one.
- * socket, otherwise through the transport. Counted, but not sent, for HEAD. 0, or as rn_http_write.
+ * Sends part of a file as part of the body, whose length the head has told: with sendfile on a
+ * plain socket, otherwise through the transport. Counted, but not sent, for HEAD. 0, or as
+ * rn_http_write.
  */
 int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t offset,
                        uint64_t size);

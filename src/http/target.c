@@ -130,7 +130,7 @@ const char *target_query_value(const char *query, const char *name, struct arena
 
         if (scratch == NULL && (scratch = arena_alloc(arena, strlen(query) + 1)) == NULL)
             return NULL;
-        if (is_name(query, name_length, name, scratch))
+        if (length > 0 && is_name(query, name_length, name, scratch))
             return equals == NULL ? ""
                                   : decode_value(scratch, equals + 1, length - name_length - 1);
         query += length + (query[length] == '&');
