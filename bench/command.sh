@@ -9,6 +9,7 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 runs=5
 build=${BUILD_DIR:-$(dirname "$here")/build/release}
 jobs=2000
@@ -91,8 +92,7 @@ done
 
 # The median of a column of the raw figures: question, tool, column (3 is the first).
 median() {
-    awk -v q="$1" -v t="$2" -v c="$3" '$1 == q && $2 == t { print $c }' "$tmp/raw" | sort -n |
-        awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+    awk -v q="$1" -v t="$2" -v c="$3" '$1 == q && $2 == t { print $c }' "$tmp/raw" | median_of
 }
 
 row() { # tool
@@ -102,14 +102,6 @@ row() { # tool
         -v lfirst="$(median lines "$lines_tool" 7)" -v peak="$(median lines "$lines_tool" 6)" 'BEGIN {
             printf "| %s | %.0f | %.0f | %.0f | %.1f | %.3f | %.1f |\n", title, cpu * 1000 / jobs,
                 own * 1000 / jobs, jobs / (wall / 1000), first, lfirst / 1000, peak / 1024 }'
-}
-
-# Says of one target whether it is met: what, figure, relation, target, unit.
-verdict() {
-    awk -v what="$1" -v v="$2" -v rel="$3" -v target="$4" -v unit="$5" 'BEGIN {
-        met = rel == "under" ? v <= target : v >= target
-        printf "- %s: %s %s, target %s%s %s: %s.\n", what, v, unit, rel == "under" ? "at most " : "at least ",
-            target, unit, met ? "met" : "**missed**" }'
 }
 
 printf '\n## The command\n\n%s jobs of `true`, two at a time; a million lines of input, stopped after' "$jobs"

@@ -3,7 +3,7 @@
 #
 # Usage: bench/run.sh [-n RUNS] [-b BUILD_DIR] [-o FILE] [CASE...]
 #
-# Runs every case (or those named; "command" is the last) RUNS times, 5 unless told, with 1 and with 2
+# Runs every case (or those named; "http" and "command" are the last) RUNS times, 5 unless told, with 1 and with 2
 # workers, the C program and its Go twin in turn, and prints markdown. Without cases it also writes
 # bench/RESULTS.md, with -o another file. BENCH_WORKERS="1 2 8" chooses other numbers of workers.
 #
@@ -21,7 +21,7 @@ limit_s=120 # one process; a case that hangs must not hold up the rest
 
 usage() {
     sed -n '4s/^# //p' "$0" >&2
-    echo "cases: $(cut -d'|' -f1 "$here/targets.txt" | grep -v '^ *#' | sort -u | xargs) command" >&2
+    echo "cases: $(cut -d'|' -f1 "$here/targets.txt" | grep -v '^ *#' | sort -u | xargs) http command" >&2
     exit 2
 }
 
@@ -40,11 +40,11 @@ cases=("$@")
 if [ $# -eq 0 ]; then
     mapfile -t cases < <(awk -F'|' '!/^#/ && NF > 1 { gsub(/ /, "", $1); if (!($1 in s)) print $1; s[$1] }' \
         "$here/targets.txt")
-    cases+=(command)
+    cases+=(http command)
     out=${out:-$here/RESULTS.md}
 fi
 for name in "${cases[@]}"; do
-    [ "$name" = command ] || grep -q "^$name *|" "$here/targets.txt" || {
+    [ "$name" = command ] || [ "$name" = http ] || grep -q "^$name *|" "$here/targets.txt" || {
         echo "run.sh: no case $name" >&2
         usage
     }
@@ -94,7 +94,7 @@ run_one() { # side case workers command...
 }
 
 for name in "${cases[@]}"; do
-    [ "$name" = command ] && continue
+    { [ "$name" = command ] || [ "$name" = http ]; } && continue
     for workers in ${BENCH_WORKERS:-1 2}; do
         echo "run.sh: $name, $workers workers" >&2
         for _ in $(seq "$runs"); do
@@ -142,9 +142,13 @@ report() {
         echo
         missed
     fi
+    [ ! -s "$tmp/http" ] || cat "$tmp/http"
     [ ! -s "$tmp/command" ] || cat "$tmp/command"
 }
 
+case " ${cases[*]} " in
+*" http "*) "$here/http.sh" -n "$runs" -b "$build" > "$tmp/http" || true ;;
+esac
 case " ${cases[*]} " in
 *" command "*) "$here/command.sh" -n "$runs" -b "$build" > "$tmp/command" || true ;;
 esac

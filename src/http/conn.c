@@ -103,10 +103,20 @@ static void end_work(struct conn *conn)
     rn_object_pool_put(conn->server->works, work);
 }
 
+/* The server stops, or it was idle for too long: only what has come already is served. */
+static enum turn look_once_more(struct conn *conn, char *bytes, size_t size, bool stop)
+{
+    size_t n = conn_look(conn, bytes, size);
+
+    conn->linger = stop && n == 0;
+    return n > 0 ? begin_work(conn, bytes, n) : TURN_END;
+}
+
 /* It was woken, and n is what its read returned: bytes, or that the context has ended. */
 static enum turn waken(struct conn *conn, char *bytes, size_t size, ssize_t n)
 {
     rn_http_server *s = conn->server;
+    enum turn turn;
 
     rn_mutex_lock(&s->lock); /* whoever woke it has finished then */
     enum conn_why why = conn->why;
@@ -115,12 +125,11 @@ static enum turn waken(struct conn *conn, char *bytes, size_t size, ssize_t n)
         return TURN_END;
     if (n == -ECANCELED && why == CONN_CHILL)
         return hand_over(conn);
-    if (n == -ECANCELED) /* what has come meanwhile is served */
-        n = conn_read(conn, s->ended, bytes, size);
-    conn->linger = why == CONN_STOP && n < 0;
-    if (n <= 0 || begin_work(conn, bytes, (size_t)n) != TURN_SERVE)
-        return TURN_END;
-    return hand_over(conn);
+    if (n == -ECANCELED)
+        turn = look_once_more(conn, bytes, size, why == CONN_STOP);
+    else
+        turn = n > 0 ? begin_work(conn, bytes, (size_t)n) : TURN_END;
+    return turn == TURN_SERVE ? hand_over(conn) : turn;
 }
 
 /*
@@ -138,10 +147,11 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
     atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE);
     /* Whoever stops the server looks at the state after he said so: one of us sees the other. */
     bool stop = !fresh && server_stopping(s);
-    ssize_t n = conn_read(conn, stop ? s->ended : conn->ctx, bytes, sizeof bytes);
+    ssize_t n = stop ? -ECANCELED : conn_read(conn, conn->ctx, bytes, sizeof bytes);
     if (!claim(conn))
         return waken(conn, bytes, sizeof bytes, n);
-    conn->linger = stop && n < 0;
+    if (stop)
+        return look_once_more(conn, bytes, sizeof bytes, true);
     return n > 0 ? begin_work(conn, bytes, (size_t)n) : TURN_END;
 }
 
@@ -220,7 +230,8 @@ static int begin_request(struct conn *conn, const struct head_scan *scan)
 {
     struct work *work = conn->work;
     struct input *in = &work->input;
-    int status = head_read(&work->request.head, scan, in->buffer + in->begin);
+    int status = head_read(&work->request.head, scan, in->buffer + in->begin,
+                           &conn->server->head_limits);
 
     in->begin += scan->at;
     in->floor = in->begin;
@@ -283,8 +294,8 @@ static enum turn answer(struct conn *conn)
     if (route != NULL)
         learn(route, end - req->began);
     record(conn, end, err != 0 ? err : req->body.err);
-    if (res->err == 0 && !res->close)
-        return body_ended(&req->body) || body_skip(ctx, req) ? TURN_SERVE : TURN_END;
+    if (res->err == 0 && !res->close && (body_ended(&req->body) || body_skip(ctx, req)))
+        return TURN_SERVE;
     conn_flush(conn, ctx);
     /* A client that wanted to keep the connection may have sent more. */
     conn->linger = req->head.keep || work->input.begin < work->input.end || !body_ended(&req->body);

@@ -61,6 +61,12 @@ bool conn_wake(struct conn *conn, enum conn_why why);
 /* As rn_fd_read. */
 ssize_t conn_read(struct conn *conn, rn_ctx *ctx, void *buffer, size_t size);
 
+/*
+ * What has come until now, asking the system: rn_fd_read does not ask it while no event says that
+ * there is something. 0: nothing, or the end.
+ */
+size_t conn_look(struct conn *conn, void *buffer, size_t size);
+
 /* Reads into the work's input, waiting no longer than `timeout`. As rn_fd_read. */
 ssize_t conn_fill(struct conn *conn, rn_ctx *ctx, rn_duration timeout);
 

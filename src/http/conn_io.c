@@ -20,6 +20,33 @@ ssize_t conn_read(struct conn *conn, rn_ctx *ctx, void *buffer, size_t size)
     return rn_fd_read(ctx, conn->fd, buffer, size);
 }
 
+/* Into a stream the bytes of its socket, if there are any, and what they mean. */
+static ssize_t look_through(struct conn *conn, void *buffer, size_t size)
+{
+    const rn_transport *transport = conn->server->config.transport;
+    char byte;
+
+    if (transport->buffered(conn->stream) == 0 &&
+        recv(conn->number, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0)
+        return 0;
+    rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
+    ssize_t n = limited == NULL ? 0 : transport->read(limited, conn->stream, buffer, size);
+    rn_ctx_release(limited);
+    return n > 0 ? n : 0;
+}
+
+size_t conn_look(struct conn *conn, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    if (conn->stream != NULL)
+        return (size_t)look_through(conn, buffer, size);
+    do
+        n = recv(conn->number, buffer, size, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? (size_t)n : 0;
+}
+
 ssize_t conn_fill(struct conn *conn, rn_ctx *ctx, rn_duration timeout)
 {
     struct input *in = &conn->work->input;

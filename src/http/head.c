@@ -3,23 +3,25 @@
 
 #define EMPTY_LINES_MAX 4     /* before a request; RFC 9112 asks for one at least */
 #define METHOD_BYTES_MAX 32   /* longer ones nobody knows */
-#define VERSION_BYTES 10      /* " HTTP/1.1\r" */
+#define VERSION_BYTES 11      /* two spaces, HTTP/1.1 and the CR */
 #define CONTENT_DIGITS_MAX 18 /* of a length that fits int64_t */
 
 /* ---- finding its end ---- */
 
-/* A line that has not ended may be too long already. */
-static int check_growing(const struct head_scan *scan, size_t size,
-                         const struct head_limits *limits)
+/*
+ * Whether what has come up to `size` is too long, whatever follows: 0, 414 or 431. The same for a
+ * line that has ended as for one that is growing, so that the answer does not depend on the pieces
+ * in which a head comes.
+ */
+static int check_size(const struct head_scan *scan, size_t size, const struct head_limits *limits)
 {
     if (scan->fields_at == 0)
-        return size - scan->line > METHOD_BYTES_MAX + 1 + limits->target_bytes + VERSION_BYTES
-                   ? 414
-                   : HEAD_WANTS_MORE;
-    return size - scan->fields_at > limits->field_bytes ? 431 : HEAD_WANTS_MORE;
+        return size - scan->line > METHOD_BYTES_MAX + limits->target_bytes + VERSION_BYTES ? 414
+                                                                                           : 0;
+    return size - scan->fields_at > limits->field_bytes + 2 ? 431 : 0;
 }
 
-/* A line has ended at scan->line + length, its end included. Returns as head_scan. */
+/* A line has ended; length includes its end. Returns as head_scan. */
 static int end_line(struct head_scan *scan, size_t length, const struct head_limits *limits)
 {
     bool empty = length == 2;
@@ -32,9 +34,7 @@ static int end_line(struct head_scan *scan, size_t length, const struct head_lim
     }
     if (scan->fields_at == 0) {
         scan->fields_at = scan->line;
-        return length > METHOD_BYTES_MAX + 1 + limits->target_bytes + VERSION_BYTES + 1
-                   ? 414
-                   : HEAD_WANTS_MORE;
+        return HEAD_WANTS_MORE;
     }
     if (empty)
         return 0;
@@ -50,14 +50,17 @@ int head_scan(struct head_scan *scan, const char *data, size_t size,
 
     while (status == HEAD_WANTS_MORE) {
         const char *end = memchr(data + scan->at, '\n', size - scan->at);
+        size_t seen = end == NULL ? size : (size_t)(end - data);
+        int too_long = check_size(scan, seen, limits);
+        if (too_long != 0)
+            return too_long;
         if (end == NULL) {
             scan->at = size;
-            return check_growing(scan, size, limits);
+            return HEAD_WANTS_MORE;
         }
-        size_t length = (size_t)(end - data) + 1 - scan->line;
-        if (length < 2 || end[-1] != '\r')
+        if (seen == scan->line || end[-1] != '\r')
             return 400;
-        status = end_line(scan, length, limits);
+        status = end_line(scan, seen + 1 - scan->line, limits);
     }
     return status;
 }
@@ -284,11 +287,13 @@ static void terminate(struct text *text)
 
 /* Returns as head_read; target is what is to be its target, unless it is accepted. */
 static int understand(struct head *head, const struct head_scan *scan, char *data,
-                      struct text *target)
+                      const struct head_limits *limits, struct text *target)
 {
     char *begin = data + scan->begin, *end = data + scan->at;
     int status = check_first_line(head, begin, scan->fields_at - scan->begin - 2, target);
 
+    if (target->length > limits->target_bytes)
+        return 414;
     if (status != 0)
         return status;
     if (text_equal(head->method, "CONNECT", 7))
@@ -301,14 +306,15 @@ static int understand(struct head *head, const struct head_scan *scan, char *dat
     return check_fields(head);
 }
 
-int head_read(struct head *head, const struct head_scan *scan, char *data)
+int head_read(struct head *head, const struct head_scan *scan, char *data,
+              const struct head_limits *limits)
 {
     struct text target = {NULL, 0};
 
     head->method = (struct text){NULL, 0};
     head->content_length = -1;
     head->chunked = head->expects = head->keep = false;
-    int status = understand(head, scan, data, &target);
+    int status = understand(head, scan, data, limits, &target);
     if (status != 0) {
         head->pieces.target = target;
         head->pieces.count = 0;

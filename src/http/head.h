@@ -52,6 +52,7 @@ struct head {
  * Returns 0, or the status that refuses it; then the method and the target are there if they could
  * be read.
  */
-int head_read(struct head *head, const struct head_scan *scan, char *data);
+int head_read(struct head *head, const struct head_scan *scan, char *data,
+              const struct head_limits *limits);
 
 #endif

@@ -1,5 +1,7 @@
 /* The answer to a request; see response.h and runnel/http_response.h. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* vasprintf */
+#endif
 #include "response.h"
 
 #include "server.h"

@@ -1,5 +1,7 @@
 /* Status and fields of an answer; see runnel/http_response.h. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* vasprintf */
+#endif
 #include "response.h"
 
 #include <stdarg.h>

@@ -65,11 +65,13 @@ TEST_FIBER(targets)
     limited_site(NULL);
     expect_limit(8191, 0, 0, 200);
     expect_limit(8192, 0, 0, 200);
+    expect_limit(8193, 0, 0, 414);
     expect_limit(8300, 0, 0, 414);
     expect_limit(30000, 0, 0, 414);
     site_stop(&site);
     limited_site(&(rn_http_server_config){.target_bytes_max = 100});
     expect_limit(100, 0, 0, 200);
+    expect_limit(101, 0, 0, 414);
     expect_limit(200, 0, 0, 414);
     site_stop(&site);
 }
