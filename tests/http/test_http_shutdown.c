@@ -374,7 +374,7 @@ static int count_it(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, vo
     return rn_http_reply(ctx, res, 200, "text/plain", "0123456789", 10);
 }
 
-/* One request and its answer. 1: answered, and the connection goes on; 0: the last one; -1: none. */
+/* One request and its answer. 1: answered, and the connection goes on; 0: the last; -1: none. */
 static int ask(struct load *load, rn_fd fd, bool first)
 {
     char answer[1024];
