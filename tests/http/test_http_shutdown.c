@@ -69,6 +69,33 @@ TEST_FIBER(a_request_in_flight_is_finished)
     site_stop(&site); /* again, which does nothing */
 }
 
+/* What was pipelined behind it was accepted too: it is the last that closes. */
+TEST_FIBER(pipelined_requests_are_finished)
+{
+    struct gate gate;
+    rn_wait_group down = {0};
+
+    gate_site(&gate, NULL);
+    rn_fd fd = dial(&site);
+    send_text(fd, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n" GET GET);
+    rn_wait_group_wait(NULL, &gate.entered);
+    rn_wait_group_add(&down, 1);
+    EXPECT_OK(rn_go(shut_down, &down));
+    rn_wait_group_wait(NULL, &site.serving);
+    rn_wait_group_done(&gate.open);
+    struct heard heard = hear_all(fd);
+    drop_dates(heard.text);
+    EXPECT_STR(heard.text,
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
+               "Content-Type: text/plain\r\n\r\nok");
+    free(heard.text);
+    rn_fd_close(fd);
+    rn_wait_group_wait(NULL, &down);
+    site_stop(&site);
+}
+
 TEST_FIBER(serve_after_shutdown)
 {
     struct gate gate;
