@@ -87,6 +87,8 @@ static enum turn begin_work(struct conn *conn, const char *bytes, size_t n)
     struct input *in = &conn->work->input;
     memcpy(in->buffer, bytes, n);
     in->end = n;
+    if (n == AWAIT_BYTES) /* there may be more */
+        in->end += conn_look(conn, in->buffer + n, in->size - n);
     return TURN_SERVE;
 }
 

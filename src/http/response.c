@@ -119,6 +119,8 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
     }
     res->stage = RESPONSE_STREAMING;
     int err = conn_put(conn, ctx, lead, make_lead(lead, res, length));
+    if (length >= 0)
+        res->content_length = length;
     if (err == 0 && res->fields.used > 0)
         err = conn_put(conn, ctx, res->fields.text, res->fields.used);
     return err == 0 ? conn_put(conn, ctx, "\r\n", 2) : err;
