@@ -189,6 +189,40 @@ TEST_VIRTUAL(a_connection_that_never_sent_a_byte_goes_after_5_s)
     site_stop(&site);
 }
 
+/* It was not accepted yet when the server was told to stop. */
+TEST_VIRTUAL(a_connection_that_waited_to_be_accepted)
+{
+    struct gate gate = {0};
+    rn_wait_group down = {0};
+
+    rn_wait_group_add(&gate.entered, 1);
+    rn_wait_group_add(&gate.open, 1);
+    site_new_at_once(&site, &(rn_http_server_config){.connections_max = 1});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/gate", wait_at_gate, &gate));
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_text, "ok"));
+    site_start(&site);
+    rn_fd busy = dial(&site);
+    send_text(busy, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n");
+    rn_wait_group_wait(NULL, &gate.entered);
+    rn_fd silent = dial(&site), speaks = dial(&site);
+    send_text(speaks, GET);
+    rn_wait_group_add(&down, 1);
+    rn_time begin = rn_now();
+    EXPECT_OK(rn_go(shut_down, &down));
+    hear_until(speaks, "\r\n\r\nok");
+    rn_fd_close(speaks);
+    struct heard heard = hear_all(silent);
+    EXPECT_STR(heard.text, "");
+    EXPECT_EQ(rn_now() - begin, 5 * RN_SECOND);
+    free(heard.text);
+    rn_fd_close(silent);
+    rn_wait_group_done(&gate.open);
+    hear_until(busy, "\r\n\r\nok");
+    rn_fd_close(busy);
+    rn_wait_group_wait(NULL, &down);
+    site_stop(&site);
+}
+
 /* A client that does not take its leave holds the server up a moment only. */
 TEST_VIRTUAL(a_client_that_stays)
 {
