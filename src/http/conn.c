@@ -87,6 +87,8 @@ static enum turn begin_work(struct conn *conn, const char *bytes, size_t n)
     struct input *in = &conn->work->input;
     memcpy(in->buffer, bytes, n);
     in->end = n;
+    if (n == AWAIT_BYTES) /* there may be more */
+        in->end += conn_look(conn, in->buffer + n, in->size - n);
     return TURN_SERVE;
 }
 
@@ -132,6 +134,14 @@ static enum turn waken(struct conn *conn, char *bytes, size_t size, ssize_t n)
     return turn == TURN_SERVE ? hand_over(conn) : turn;
 }
 
+/* Who stops the server has to look again: when it did, the connection was not fresh yet. */
+static void tell_fresh(rn_http_server *s)
+{
+    rn_mutex_lock(&s->lock); /* that look is over, and its waiting has begun */
+    rn_mutex_unlock(&s->lock);
+    rn_cond_broadcast(&s->changed);
+}
+
 /*
  * Not inlined: while it waits, no larger frame is on the stack, and what it reads into is a part of
  * the stack's first page, which is there anyway.
@@ -144,9 +154,10 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
 
     if (atomic_load_explicit(&conn->warm, memory_order_relaxed)) /* not again by one that chills */
         atomic_store_explicit(&conn->since, rn_now(), memory_order_relaxed);
-    atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE);
-    /* Whoever stops the server looks at the state after he said so: one of us sees the other. */
+    atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE); /* E90 */
     bool stop = !fresh && server_stopping(s);
+    if (fresh && server_stopping(s))
+        tell_fresh(s);
     ssize_t n = stop ? -ECANCELED : conn_read(conn, conn->ctx, bytes, sizeof bytes);
     if (!claim(conn))
         return waken(conn, bytes, sizeof bytes, n);

@@ -69,6 +69,33 @@ TEST_FIBER(a_request_in_flight_is_finished)
     site_stop(&site); /* again, which does nothing */
 }
 
+/* What was pipelined behind it was accepted too: it is the last that closes. */
+TEST_FIBER(pipelined_requests_are_finished)
+{
+    struct gate gate;
+    rn_wait_group down = {0};
+
+    gate_site(&gate, NULL);
+    rn_fd fd = dial(&site);
+    send_text(fd, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n" GET GET);
+    rn_wait_group_wait(NULL, &gate.entered);
+    rn_wait_group_add(&down, 1);
+    EXPECT_OK(rn_go(shut_down, &down));
+    rn_wait_group_wait(NULL, &site.serving);
+    rn_wait_group_done(&gate.open);
+    struct heard heard = hear_all(fd);
+    drop_dates(heard.text);
+    EXPECT_STR(heard.text,
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
+               "Content-Type: text/plain\r\n\r\nok");
+    free(heard.text);
+    rn_fd_close(fd);
+    rn_wait_group_wait(NULL, &down);
+    site_stop(&site);
+}
+
 TEST_FIBER(serve_after_shutdown)
 {
     struct gate gate;
@@ -158,6 +185,40 @@ TEST_VIRTUAL(a_connection_that_never_sent_a_byte_goes_after_5_s)
     EXPECT_STR(heard.text, "");
     free(heard.text);
     rn_fd_close(silent);
+    rn_wait_group_wait(NULL, &down);
+    site_stop(&site);
+}
+
+/* It was not accepted yet when the server was told to stop. */
+TEST_VIRTUAL(a_connection_that_waited_to_be_accepted)
+{
+    struct gate gate = {0};
+    rn_wait_group down = {0};
+
+    rn_wait_group_add(&gate.entered, 1);
+    rn_wait_group_add(&gate.open, 1);
+    site_new_at_once(&site, &(rn_http_server_config){.connections_max = 1});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/gate", wait_at_gate, &gate));
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_text, "ok"));
+    site_start(&site);
+    rn_fd busy = dial(&site);
+    send_text(busy, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n");
+    rn_wait_group_wait(NULL, &gate.entered);
+    rn_fd silent = dial(&site), speaks = dial(&site);
+    send_text(speaks, GET);
+    rn_wait_group_add(&down, 1);
+    rn_time begin = rn_now();
+    EXPECT_OK(rn_go(shut_down, &down));
+    hear_until(speaks, "\r\n\r\nok");
+    rn_fd_close(speaks);
+    struct heard heard = hear_all(silent);
+    EXPECT_STR(heard.text, "");
+    EXPECT_EQ(rn_now() - begin, 5 * RN_SECOND);
+    free(heard.text);
+    rn_fd_close(silent);
+    rn_wait_group_done(&gate.open);
+    hear_until(busy, "\r\n\r\nok");
+    rn_fd_close(busy);
     rn_wait_group_wait(NULL, &down);
     site_stop(&site);
 }
@@ -374,7 +435,7 @@ static int count_it(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, vo
     return rn_http_reply(ctx, res, 200, "text/plain", "0123456789", 10);
 }
 
-/* One request and its answer. 1: answered, and the connection goes on; 0: the last one; -1: none. */
+/* One request and its answer. 1: answered, and the connection goes on; 0: the last; -1: none. */
 static int ask(struct load *load, rn_fd fd, bool first)
 {
     char answer[1024];
