@@ -304,8 +304,8 @@ RN_API int rn_tls_close_write(rn_ctx *ctx, rn_tls *conn);
  * rn_tls_close - say the end if it was not said, close the handle, and free the connection. NULL is
  * fine.
  *
- * After a write that failed nothing is said: to the peer the connection was cut, as it was. Who must
- * know that the end went out calls rn_tls_close_write before.
+ * After a write that failed nothing is said: to the peer the connection was cut, as it was. Who
+ * must know that the end went out calls rn_tls_close_write before.
  *
  * Caller   any thread or fiber; no other call on conn may be running.
  * Blocks   the fiber while there is no room to say it: at most 5 s, and not when ctx has ended.
