@@ -29,6 +29,9 @@ RN_BEGIN_DECLS
 /*
  * rn_http_method, rn_http_target - the request line, as sent.
  *
+ * Of a target with a host, as clients of proxies send it, the host is left out: it is that of the
+ * Host field.
+ *
  * Caller   the handler.
  * Returns  "GET", and "/users/7?full=1". Never NULL.
  */

@@ -77,12 +77,13 @@ RN_API int rn_http_add(rn_http_response *res, const char *name, const char *valu
  * Blocks   the fiber, only when the buffer is full, until the client's system has taken it, or ctx
  *          ends.
  * Returns  size          taken (of HEAD, and where there is no body: counted)
+ *          -EBUSY        the answer is whole: rn_http_reply and its kin made it so
  *          -EMSGSIZE     more than the Content-Length that was set; nothing was taken
  *          -EPIPE        the client is gone; -ECONNRESET likewise
- *          -ETIMEDOUT    it took nothing for .write_timeout, or ctx's deadline passed
+ *          -ETIMEDOUT    it took too little for .write_timeout, or ctx's deadline passed
  *          -ECANCELED    ctx was cancelled
  *          -ENOMEM       out of memory
- *          and what the transport says. After each but -EMSGSIZE the connection is closed.
+ *          and what the transport says. After each but the first two the connection is closed.
  */
 RN_API ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size);
 

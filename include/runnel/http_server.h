@@ -16,8 +16,9 @@
  *     rn_http_server_free(s);
  *
  * Connections are kept for further requests, also for those that the client sends before it has the
- * answer (pipelining): these are answered in order, small answers together in one write. Bodies are
- * read and written as they come, with or without a known length.
+ * answer (pipelining): these are answered in order, small answers together in one write, but for
+ * those before a handler that was seen to wait. Bodies are read and written as they come, with or
+ * without a known length.
  *
  * A request that is not exactly what RFC 9110 and 9112 allow is refused and its connection closed:
  * two parsers with different opinions are how requests are smuggled. The statuses are 400; 408 for

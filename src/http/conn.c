@@ -87,6 +87,8 @@ static enum turn begin_work(struct conn *conn, const char *bytes, size_t n)
     struct input *in = &conn->work->input;
     memcpy(in->buffer, bytes, n);
     in->end = n;
+    if (n == AWAIT_BYTES) /* there may be more */
+        in->end += conn_look(conn, in->buffer + n, in->size - n);
     return TURN_SERVE;
 }
 
@@ -144,8 +146,7 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
 
     if (atomic_load_explicit(&conn->warm, memory_order_relaxed)) /* not again by one that chills */
         atomic_store_explicit(&conn->since, rn_now(), memory_order_relaxed);
-    atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE);
-    /* Whoever stops the server looks at the state after he said so: one of us sees the other. */
+    atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE); /* E90 */
     bool stop = !fresh && server_stopping(s);
     ssize_t n = stop ? -ECANCELED : conn_read(conn, conn->ctx, bytes, sizeof bytes);
     if (!claim(conn))

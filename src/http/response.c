@@ -39,6 +39,13 @@ void response_begin(struct conn *conn, bool head_only)
     res->err = 0;
 }
 
+/* Whether more has come than this request: of the next one, which then is accepted too. */
+static bool has_next(const struct conn *conn)
+{
+    const struct input *in = &conn->work->input;
+    return body_ended(&conn->work->request.body) && in->begin < in->end;
+}
+
 /* Whether the connection has to end with this answer. */
 static bool must_close(const rn_http_response *res)
 {
@@ -46,8 +53,8 @@ static bool must_close(const rn_http_response *res)
     const rn_http_request *req = &conn->work->request;
     rn_http_server *s = conn->server;
 
-    return res->close || !req->head.keep || server_stopping(s) ||
-           conn->requests >= s->config.requests_max || !body_is_short(req);
+    return res->close || !req->head.keep || conn->requests >= s->config.requests_max ||
+           !body_is_short(req) || (server_stopping(s) && !has_next(conn));
 }
 
 static char *put(char *at, const char *text, size_t length)
@@ -112,6 +119,8 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
     }
     res->stage = RESPONSE_STREAMING;
     int err = conn_put(conn, ctx, lead, make_lead(lead, res, length));
+    if (length >= 0)
+        res->content_length = length;
     if (err == 0 && res->fields.used > 0)
         err = conn_put(conn, ctx, res->fields.text, res->fields.used);
     return err == 0 ? conn_put(conn, ctx, "\r\n", 2) : err;

@@ -37,9 +37,11 @@ void server_leave(rn_http_server *s, struct conn *conn)
         s->conns = conn->next;
     if (conn->next != NULL)
         conn->next->prev = conn->prev;
-    atomic_fetch_sub(&s->conn_count, 1);
+    size_t count = atomic_fetch_sub(&s->conn_count, 1);
     rn_mutex_unlock(&s->lock);
-    rn_cond_broadcast(&s->changed);
+    /* Only then does it matter to anybody: not each of many at the end. */
+    if (count == 1 || count >= s->config.connections_max)
+        rn_cond_broadcast(&s->changed);
 }
 
 /* ---- one listener ---- */

@@ -17,7 +17,7 @@ static void begin_stop(rn_http_server *s)
     for (struct listening *l = s->listening; l != NULL; l = l->next)
         rn_ctx_cancel(l->ctx, RN_ESHUTDOWN);
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next)
-        if (atomic_load(&conn->state) == CONN_IDLE)
+        if (atomic_load(&conn->state) == CONN_IDLE) /* E90 */
             conn_wake(conn, CONN_STOP);
     rn_mutex_unlock(&s->lock);
 }

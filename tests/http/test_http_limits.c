@@ -394,6 +394,50 @@ TEST_VIRTUAL(requests_with_pauses)
     site_stop(&site);
 }
 
+/* ---- idle connections are small ---- */
+
+static int use_stack(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    volatile char deep[100000];
+
+    (void)req;
+    for (size_t i = 0; i < sizeof deep; i += 1000)
+        deep[i] = 1;
+    *(uint64_t *)arg = rn_fiber_id();
+    return rn_http_printf(ctx, res, "ok%d", deep[5000] - 1);
+}
+
+/* The fiber with the deep stack is replaced, and nobody notices; while requests come, it stays. */
+TEST_VIRTUAL(an_idle_connection_gets_a_small_stack)
+{
+    uint64_t fiber = 0;
+
+    site_new_at_once(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", use_stack, &fiber));
+    site_start(&site);
+    rn_fd fd = dial(&site);
+    uint64_t before = 0;
+    for (int i = 0; i < 20; i++) {
+        send_text(fd, GET);
+        hear_until(fd, "ok0");
+        EXPECT(before == 0 || before == fiber);
+        before = fiber;
+        rn_sleep(NULL, 100 * RN_MILLISECOND);
+    }
+    for (int i = 0; i < 5; i++) {
+        rn_sleep(NULL, 12 * RN_SECOND);
+        send_text(fd, GET);
+        hear_until(fd, "ok0");
+        EXPECT(fiber != before);
+        before = fiber;
+    }
+    rn_http_server_stats stats;
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.accepted, 1);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
 static char large[4 << 20];
 
 static int answer_large(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)

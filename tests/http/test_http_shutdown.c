@@ -69,6 +69,33 @@ TEST_FIBER(a_request_in_flight_is_finished)
     site_stop(&site); /* again, which does nothing */
 }
 
+/* What was pipelined behind it was accepted too: it is the last that closes. */
+TEST_FIBER(pipelined_requests_are_finished)
+{
+    struct gate gate;
+    rn_wait_group down = {0};
+
+    gate_site(&gate, NULL);
+    rn_fd fd = dial(&site);
+    send_text(fd, "GET /gate HTTP/1.1\r\nHost: x\r\n\r\n" GET GET);
+    rn_wait_group_wait(NULL, &gate.entered);
+    rn_wait_group_add(&down, 1);
+    EXPECT_OK(rn_go(shut_down, &down));
+    rn_wait_group_wait(NULL, &site.serving);
+    rn_wait_group_done(&gate.open);
+    struct heard heard = hear_all(fd);
+    drop_dates(heard.text);
+    EXPECT_STR(heard.text,
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
+               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
+               "Content-Type: text/plain\r\n\r\nok");
+    free(heard.text);
+    rn_fd_close(fd);
+    rn_wait_group_wait(NULL, &down);
+    site_stop(&site);
+}
+
 TEST_FIBER(serve_after_shutdown)
 {
     struct gate gate;
@@ -374,7 +401,7 @@ static int count_it(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, vo
     return rn_http_reply(ctx, res, 200, "text/plain", "0123456789", 10);
 }
 
-/* One request and its answer. 1: answered, and the connection goes on; 0: the last one; -1: none. */
+/* One request and its answer. 1: answered, and the connection goes on; 0: the last; -1: none. */
 static int ask(struct load *load, rn_fd fd, bool first)
 {
     char answer[1024];
