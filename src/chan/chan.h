@@ -12,6 +12,7 @@
 #define RN_CHAN_CHAN_H
 
 #include "base/spinlock.h"
+#include "base/walk.h"
 #include "wait/waitq.h"
 
 #include <runnel/chan.h>
@@ -90,8 +91,12 @@ static inline void chan_publish_ready(struct rn_chan *ch)
     chan_set_ready(ch, recv * CHAN_CAN_RECV | send * CHAN_CAN_SEND);
 }
 
+/* Checks the channel whole; see base/walk.h. With the lock held. */
+void chan_walk(const struct rn_chan *ch);
+
 static inline void chan_unlock(struct rn_chan *ch)
 {
+    WALK(ch->senders.count + ch->receivers.count, chan_walk(ch));
     chan_publish_ready(ch);
     spin_unlock(&ch->lock);
 }

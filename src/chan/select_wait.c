@@ -27,8 +27,10 @@ void select_lock(struct select_run *run)
 void select_unlock(struct select_run *run)
 {
     uint32_t count = run->lock_count;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        WALK(count, chan_walk(container_of(run->locks[i], struct rn_chan, lock)));
         spin_unlock(run->locks[i]);
+    }
 }
 
 static void commit(void *arg)

@@ -14,6 +14,7 @@
 #include "sched/poller.h"
 
 #include "base/check.h"
+#include "base/walk.h"
 #include "sched/clock.h"
 #include "sched/trace.h"
 
@@ -43,6 +44,13 @@ static struct {
 
 /* ---- the table ---- */
 
+/* Under the table's lock, and so behind every change of the free entries. */
+static void walk_free_locked(void)
+{
+    WALK(load_relaxed(&table.chunk_count) * CHUNK_ENTRIES,
+         poll_walk_free(table.free, load_relaxed(&table.chunk_count) * CHUNK_ENTRIES));
+}
+
 static struct poll_entry *entry_at(uint32_t index)
 {
     if (index / CHUNK_ENTRIES >= load_acquire(&table.chunk_count)) /* E10 */
@@ -55,6 +63,7 @@ static void entry_free(struct poll_entry *entry)
     spin_lock(&table.lock);
     entry->next_free = table.free;
     table.free = entry;
+    walk_free_locked();
     spin_unlock(&table.lock);
 }
 
@@ -74,6 +83,7 @@ static bool add_chunk(struct poll_entry *chunk)
         store_relaxed(&table.chunks[n], chunk);
         store_release(&table.chunk_count, n + 1); /* E10: publishes the chunk and its entries */
     }
+    walk_free_locked();
     spin_unlock(&table.lock);
     return room;
 }
@@ -97,6 +107,7 @@ static int entry_take(struct poll_entry **out)
         struct poll_entry *entry = table.free;
         if (entry != NULL)
             table.free = entry->next_free;
+        walk_free_locked();
         spin_unlock(&table.lock);
         if (entry != NULL) {
             *out = entry;

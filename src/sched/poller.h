@@ -124,4 +124,7 @@ static inline void poll_note_read(struct poll_entry *entry, uint32_t seen, bool 
  */
 int poll_wake(struct poll_entry *entry, unsigned queues, int result); /* given by wait/fd_wait.c */
 
+/* Checks the free entries, of so many in all; see base/walk.h. Under the table's lock. */
+void poll_walk_free(const struct poll_entry *first, uint32_t entries);
+
 #endif

@@ -70,6 +70,7 @@ uint32_t runq_steal(struct runq *victim, struct chain *out, bool take_slot)
         store_relaxed(&victim->slot, NULL);
         chain_push(out, slot);
     }
+    WALK(runq_length(victim), runq_walk(victim));
     bias_leave(&victim->lock);
     deliver(&loot, out);
     return out->count - before;

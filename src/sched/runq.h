@@ -22,6 +22,7 @@
 #define RN_SCHED_RUNQ_H
 
 #include "base/asym.h"
+#include "base/walk.h"
 #include "fiber/fiber.h"
 
 #include <string.h>
@@ -107,6 +108,9 @@ static inline bool runq_idle(const struct runq *q)
     return runq_length(q) == 0 && load_relaxed(&q->slot) == NULL;
 }
 
+/* Checks the queue whole; see base/walk.h. Inside the lock. */
+void runq_walk(struct runq *q);
+
 /* Moves the oldest RUNQ_SPILL to a chain. Owner, inside the lock, ring full. */
 void runq_spill_locked(struct runq *q, struct chain *out);
 
@@ -182,6 +186,7 @@ static inline struct fiber *runq_next(struct runq *q, const struct seed **seed)
         q->slot_run = 0;
         fiber = runq_pop_locked(q, seed);
     }
+    WALK(runq_length(q), runq_walk(q));
     bias_exit(&q->lock);
     return fiber;
 }
@@ -201,6 +206,7 @@ static inline void runq_seed_exit(struct runq *q, struct fiber *stack)
     uint32_t tail = load_relaxed(&q->tail);
     store_relaxed(&q->ring[tail & RUNQ_MASK], (uintptr_t)stack | RUNQ_FRESH | RUNQ_SEED);
     store_release(&q->tail, tail + 1); /* E80: the seed, for dumps */
+    WALK(runq_length(q), runq_walk(q));
     bias_exit(&q->lock);
 }
 
@@ -212,6 +218,7 @@ static inline void runq_append(struct runq *q, struct fiber *fiber, struct chain
 {
     bias_enter(&q->lock);
     runq_append_locked(q, fiber, spill);
+    WALK(runq_length(q), runq_walk(q));
     bias_exit(&q->lock);
 }
 
@@ -225,6 +232,7 @@ static inline bool runq_put_slot(struct runq *q, struct fiber *fiber, struct cha
     if (before != NULL)
         runq_append_locked(q, before, spill);
     store_relaxed(&q->slot, fiber);
+    WALK(runq_length(q), runq_walk(q));
     bias_exit(&q->lock);
     return before != NULL;
 }

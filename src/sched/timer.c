@@ -133,6 +133,7 @@ int timer_arm(struct timer *timer, rn_time when)
         sift_up(heap, ++heap->count, (struct timer_entry){when, timer});
         publish_next(heap);
     }
+    WALK(heap->count, timer_heap_walk(heap));
     spin_unlock(&heap->lock);
     if (unlikely(foreign) && err == 0)
         idle_timer_added(when);
@@ -151,6 +152,7 @@ bool timer_stop(struct timer *timer)
     armed = timer->index != 0;
     if (armed)
         remove_at(heap, timer->index);
+    WALK(heap->count, timer_heap_walk(heap));
     spin_unlock(&heap->lock);
     if (self != NULL && load_relaxed(&heap->firer) == self)
         return armed; /* called by fire itself, which knows */
@@ -174,6 +176,7 @@ uint32_t timer_heap_run(struct timer_heap *heap, rn_time now)
         remove_at(heap, 1);
         store_relaxed(&heap->firer, worker_here());
         store_release(&heap->firing, timer); /* E8: the timer before this one has fired */
+        WALK(heap->count, timer_heap_walk(heap));
         spin_unlock(&heap->lock);
         trace(worker_here(), TRACE_FIRE, 0);
         timer->fire(timer);

@@ -9,6 +9,7 @@
 #define RN_SCHED_TIMER_HEAP_H
 
 #include "base/spinlock.h"
+#include "base/walk.h"
 #include "sched/timer.h"
 
 struct worker;
@@ -36,6 +37,8 @@ struct timer_heap {
 struct timer_heap *timer_heap_of(uint32_t worker);
 /* Disarms all, and frees the memory. Nothing else may be using it. */
 void timer_heap_empty(struct timer_heap *heap);
+/* Checks the heap whole; see base/walk.h. With the lock held. */
+void timer_heap_walk(struct timer_heap *heap);
 /* Fires what is due at `now`; returns how many. Returns at once when another thread is doing it. */
 uint32_t timer_heap_run(struct timer_heap *heap, rn_time now);
 

@@ -1,6 +1,7 @@
 /* Wait queues; see waitq.h. */
 #include "wait/waitq.h"
 
+#include "base/walk.h"
 #include "sched/timer.h"
 #include "wait/ctx.h"
 
@@ -18,6 +19,7 @@ static void unlink_waiter(struct waiter *waiter)
     list_remove(&waiter->queue->waiters, &waiter->node);
     waiter->queue->count--;
     waiter->linked = false;
+    WALK(waiter->queue->count, waitq_walk(waiter->queue));
 }
 
 struct waiter *waitq_pop(struct waitq *queue)
@@ -42,6 +44,7 @@ void waitq_enqueue(struct waitq *queue, struct waiter *waiter)
     waiter->linked = true;
     queue->count++;
     list_push_back(&queue->waiters, &waiter->node);
+    WALK(queue->count, waitq_walk(queue));
 }
 
 void select_wait_parked(struct select_wait *select)

@@ -95,6 +95,9 @@ void waitq_remove(struct waiter *waiter);
  */
 void waiter_wake(struct waiter *waiter, int result);
 
+/* Checks the queue whole; see base/walk.h. With the lock held. */
+void waitq_walk(const struct waitq *queue);
+
 /* Waits until ctx ends, for ever when it is NULL. Returns ctx's error. */
 int wait_forever(rn_ctx *ctx, enum wait_reason reason);
 
