@@ -71,10 +71,13 @@ for name in http tls curl; do
     [ -f "$libdir/pkgconfig/runnel-$name.pc" ] || continue
     components+=("$name")
     read -r -a shared_extension < <(pkg-config --cflags --libs "runnel-$name")
-    read -r -a static_extension < <(pkg-config --static --cflags --libs "runnel-$name")
+    # Ours static, others' shared: not everything that those need to be static is here.
+    others=$(pkg-config --print-requires-private "runnel-$name")
+    read -r -a static_extension < <([ -n "$others" ] && pkg-config --libs $others ||
+        pkg-config --static --libs "runnel-$name")
     "$cc" "${flags[@]}" "$name.c" -o "$name-shared" "${shared_extension[@]}"
     expect_extension "pkg-config, shared" shared "$name" "./$name-shared"
-    "$cc" "${flags[@]}" "$name.c" -o "$name-static" -Wl,-Bstatic "-L$libdir" "-lrunnel-$name" -lrunnel \
+    "$cc" "${flags[@]}" "$name.c" -o "$name-static" "-I$installed/include" -Wl,-Bstatic "-L$libdir" "-lrunnel-$name" -lrunnel \
         -Wl,-Bdynamic "${static_extension[@]}"
     expect_extension "pkg-config, static" static "$name" "./$name-static"
 done
