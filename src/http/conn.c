@@ -168,18 +168,17 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
 
 /* ---- reading a head ---- */
 
+#define HEAD_ROOM 1024  /* at least so much of a head is read at once */
 #define NO_REQUEST (-2) /* as a status: the client has left, or nothing of a request has come */
 
 static int give_up_head(struct conn *conn, ssize_t n)
 {
     rn_http_server *s = conn->server;
 
-    if (n == -ETIMEDOUT && rn_ctx_err(conn->ctx) == 0) {
-        server_refuse(s, RN_HTTP_SLOW_HEAD);
-        return 408;
-    }
-    server_refuse(s, RN_HTTP_GONE);
-    return NO_REQUEST;
+    if (rn_ctx_err(conn->ctx) != 0)
+        return NO_REQUEST;
+    server_refuse(s, n == -ETIMEDOUT ? RN_HTTP_SLOW_HEAD : RN_HTTP_GONE);
+    return n == -ETIMEDOUT ? 408 : NO_REQUEST;
 }
 
 /* Reads until the head is whole, but not for ever. */
@@ -191,7 +190,7 @@ static int read_rest_of_head(struct conn *conn, struct head_scan *scan)
     int status = HEAD_WANTS_MORE;
 
     while (status == HEAD_WANTS_MORE) {
-        if (work_make_room(conn->work, 1) != 0)
+        if (work_make_room(conn->work, HEAD_ROOM) != 0)
             return 500;
         rn_duration left = until - rn_now();
         ssize_t n = conn_fill(conn, conn->ctx, left > 0 ? left : 0);
@@ -309,7 +308,8 @@ static enum turn answer(struct conn *conn)
         return TURN_SERVE;
     conn_flush(conn, ctx);
     /* A client that wanted to keep the connection may have sent more. */
-    conn->linger = req->head.keep || work->input.begin < work->input.end || !body_ended(&req->body);
+    conn->linger = res->err == 0 && (req->head.keep || work->input.begin < work->input.end ||
+                                     !body_ended(&req->body));
     return TURN_END;
 }
 
