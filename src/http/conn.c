@@ -134,6 +134,14 @@ static enum turn waken(struct conn *conn, char *bytes, size_t size, ssize_t n)
     return turn == TURN_SERVE ? hand_over(conn) : turn;
 }
 
+/* Who stops the server has to look again: when it did, the connection was not fresh yet. */
+static void tell_fresh(rn_http_server *s)
+{
+    rn_mutex_lock(&s->lock); /* that look is over, and its waiting has begun */
+    rn_mutex_unlock(&s->lock);
+    rn_cond_broadcast(&s->changed);
+}
+
 /*
  * Not inlined: while it waits, no larger frame is on the stack, and what it reads into is a part of
  * the stack's first page, which is there anyway.
@@ -148,6 +156,8 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
         atomic_store_explicit(&conn->since, rn_now(), memory_order_relaxed);
     atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE); /* E90 */
     bool stop = !fresh && server_draining(s);
+    if (fresh && server_stopping(s))
+        tell_fresh(s);
     ssize_t n = stop ? -ECANCELED : conn_read(conn, conn->ctx, bytes, sizeof bytes);
     if (!claim(conn))
         return waken(conn, bytes, sizeof bytes, n);
@@ -158,18 +168,17 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
 
 /* ---- reading a head ---- */
 
+#define HEAD_ROOM 1024  /* at least so much of a head is read at once */
 #define NO_REQUEST (-2) /* as a status: the client has left, or nothing of a request has come */
 
 static int give_up_head(struct conn *conn, ssize_t n)
 {
     rn_http_server *s = conn->server;
 
-    if (n == -ETIMEDOUT && rn_ctx_err(conn->ctx) == 0) {
-        server_refuse(s, RN_HTTP_SLOW_HEAD);
-        return 408;
-    }
-    server_refuse(s, RN_HTTP_GONE);
-    return NO_REQUEST;
+    if (rn_ctx_err(conn->ctx) != 0)
+        return NO_REQUEST;
+    server_refuse(s, n == -ETIMEDOUT ? RN_HTTP_SLOW_HEAD : RN_HTTP_GONE);
+    return n == -ETIMEDOUT ? 408 : NO_REQUEST;
 }
 
 /* Reads until the head is whole, but not for ever. */
@@ -181,7 +190,7 @@ static int read_rest_of_head(struct conn *conn, struct head_scan *scan)
     int status = HEAD_WANTS_MORE;
 
     while (status == HEAD_WANTS_MORE) {
-        if (work_make_room(conn->work, 1) != 0)
+        if (work_make_room(conn->work, HEAD_ROOM) != 0)
             return 500;
         rn_duration left = until - rn_now();
         ssize_t n = conn_fill(conn, conn->ctx, left > 0 ? left : 0);
@@ -299,7 +308,8 @@ static enum turn answer(struct conn *conn)
         return TURN_SERVE;
     conn_flush(conn, ctx);
     /* A client that wanted to keep the connection may have sent more. */
-    conn->linger = req->head.keep || work->input.begin < work->input.end || !body_ended(&req->body);
+    conn->linger = res->err == 0 && (req->head.keep || work->input.begin < work->input.end ||
+                                     !body_ended(&req->body));
     return TURN_END;
 }
 

@@ -4,13 +4,20 @@
  * When the server stops, what has connected already is accepted before the listener closes: closing
  * it would reset those clients, who think that they are served.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4 */
+#endif
 #include "server.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <runnel/net.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* when no descriptor is left */
-#define DRAIN_MAX 65536                    /* connections that are accepted at the end */
+#define REST_MAX 4096 /* connections that are accepted at the end: what a backlog holds */
 
 /* ---- the list of connections ---- */
 
@@ -132,13 +139,37 @@ static int accept_all(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
     return err;
 }
 
+/*
+ * One that has connected, without waiting: rn_accept does not look when its context has ended. A
+ * listener that blocks is shared with other processes, which accept what is left.
+ */
+static int accept_now(rn_fd listener, rn_fd *out)
+{
+    int number = rn_fd_number(listener), flags = number < 0 ? -1 : fcntl(number, F_GETFL);
+
+    if (flags < 0 || !(flags & O_NONBLOCK))
+        return -EAGAIN;
+    int fd = accept4(number, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int err = rn_fd_open(out, fd);
+    if (err != 0)
+        close(fd);
+    return err;
+}
+
 /* What has connected before the listener closes. */
 static void accept_rest(rn_http_server *s, rn_fd listener)
 {
     rn_fd fd;
 
-    for (int n = 0; n < DRAIN_MAX && rn_accept(s->ended, listener, &fd) == 0; n++)
-        conn_start(s, fd);
+    for (int n = 0; n < REST_MAX; n++) {
+        int err = accept_now(listener, &fd);
+        if (err == 0)
+            conn_start(s, fd);
+        else if (err != -EINTR && err != -ECONNABORTED)
+            return;
+    }
 }
 
 int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener)

@@ -51,7 +51,7 @@ struct rn_http_server {
 
     _Atomic(int) stage; /* enum server_stage; only rises, under lock */
     rn_ctx *ctx;        /* above every connection's */
-    rn_ctx *ended;      /* one that has ended: to look without waiting */
+    rn_ctx *ended;      /* one that has ended: for a goodbye without waiting */
 
     rn_mutex lock;
     rn_cond changed;             /* connections or listeners are fewer, or there is a first one */
