@@ -23,6 +23,8 @@ bench | has wrk                         | wrk                           | wrk
 bench | has nginx || [ -x /usr/sbin/nginx ] | nginx                     | nginx-light
 bench | has go || has /usr/local/go/bin/go | Go, for the twins          | golang-go
 bench | has xargs                       | xargs                         | findutils
+bench | has taskset                     | taskset                       | util-linux
+bench | has pgrep                       | pgrep                         | procps
 gcc | has gcc && has g++                | gcc and g++                   | gcc g++ libc6-dev
 clang | has clang && has clang++        | clang and clang++             | clang g++
 format | has clang-format               | clang-format                  | clang-format

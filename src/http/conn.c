@@ -155,7 +155,7 @@ __attribute__((noinline)) static enum turn wait_for_request(struct conn *conn)
     if (atomic_load_explicit(&conn->warm, memory_order_relaxed)) /* not again by one that chills */
         atomic_store_explicit(&conn->since, rn_now(), memory_order_relaxed);
     atomic_store(&conn->state, fresh ? CONN_FRESH : CONN_IDLE); /* E90 */
-    bool stop = !fresh && server_stopping(s);
+    bool stop = !fresh && server_draining(s);
     if (fresh && server_stopping(s))
         tell_fresh(s);
     ssize_t n = stop ? -ECANCELED : conn_read(conn, conn->ctx, bytes, sizeof bytes);

@@ -54,7 +54,7 @@ static bool must_close(const rn_http_response *res)
     rn_http_server *s = conn->server;
 
     return res->close || !req->head.keep || conn->requests >= s->config.requests_max ||
-           !body_is_short(req) || (server_stopping(s) && !has_next(conn));
+           !body_is_short(req) || (server_draining(s) && !has_next(conn));
 }
 
 static char *put(char *at, const char *text, size_t length)

@@ -85,6 +85,8 @@ static void end_listening(rn_http_server *s, struct listening *l)
         s->listening = l->next;
     if (l->next != NULL)
         l->next->prev = l->prev;
+    if (s->listening == NULL && server_stopping(s))
+        server_drain_locked(s);
     rn_mutex_unlock(&s->lock);
     rn_cond_broadcast(&s->changed);
     rn_ctx_release(l->ctx);

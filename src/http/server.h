@@ -23,7 +23,8 @@
 enum server_stage {
     SERVER_NEW,
     SERVER_SERVING,
-    SERVER_STOPPING, /* listeners close; connections end with their request */
+    SERVER_STOPPING, /* listeners close; nobody is told yet, for clients would only come again */
+    SERVER_DRAINING, /* connections end with their request */
     SERVER_CLOSED    /* contexts have ended */
 };
 
@@ -71,6 +72,11 @@ static inline bool server_stopping(rn_http_server *s)
     return atomic_load(&s->stage) >= SERVER_STOPPING;
 }
 
+static inline bool server_draining(rn_http_server *s)
+{
+    return atomic_load(&s->stage) >= SERVER_DRAINING;
+}
+
 static inline void server_count(_Atomic(uint64_t) *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -84,6 +90,13 @@ static inline void server_refuse(rn_http_server *s, rn_http_refusal why)
 /* Enters a connection into the list, and takes it out. */
 void server_enter(rn_http_server *s, struct conn *conn);
 void server_leave(rn_http_server *s, struct conn *conn);
+
+/*
+ * Nobody listens any more, and the server stops: idle connections go, fresh ones have a while. Not
+ * before, for a client whose connection ends makes another at once, and might make it just as the
+ * listener closes, which resets it.
+ */
+void server_drain_locked(rn_http_server *s);
 
 /* Starts the fiber that looks after idle connections, once. 0, or as rn_go. */
 int sweep_start(rn_http_server *s);

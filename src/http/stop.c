@@ -9,16 +9,23 @@ static void raise_stage(rn_http_server *s, enum server_stage stage)
         atomic_store(&s->stage, stage);
 }
 
-/* No more connections: listeners close, and idle ones go. Fresh ones have a while. */
+void server_drain_locked(rn_http_server *s)
+{
+    raise_stage(s, SERVER_DRAINING);
+    for (struct conn *conn = s->conns; conn != NULL; conn = conn->next)
+        if (atomic_load(&conn->state) == CONN_IDLE) /* E90 */
+            conn_wake(conn, CONN_STOP);
+}
+
+/* No more connections: listeners close, and the last of them lets the connections end. */
 static void begin_stop(rn_http_server *s)
 {
     rn_mutex_lock(&s->lock);
     raise_stage(s, SERVER_STOPPING);
     for (struct listening *l = s->listening; l != NULL; l = l->next)
         rn_ctx_cancel(l->ctx, RN_ESHUTDOWN);
-    for (struct conn *conn = s->conns; conn != NULL; conn = conn->next)
-        if (atomic_load(&conn->state) == CONN_IDLE) /* E90 */
-            conn_wake(conn, CONN_STOP);
+    if (s->listening == NULL)
+        server_drain_locked(s);
     rn_mutex_unlock(&s->lock);
 }
 
@@ -88,6 +95,7 @@ static void begin_close(rn_http_server *s)
 {
     begin_stop(s);
     rn_mutex_lock(&s->lock);
+    server_drain_locked(s);
     raise_stage(s, SERVER_CLOSED);
     rn_mutex_unlock(&s->lock);
     rn_ctx_cancel(s->ctx, RN_ESHUTDOWN);
