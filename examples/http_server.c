@@ -1,19 +1,14 @@
 /*
- * An HTTP server with the guards that production asks for: a rate limit, a circuit breaker around a
- * backend, a budget for heavy work, events to whoever listens, and a graceful end.
- *
+ * An HTTP server with the guards of production: rate limit, circuit breaker, budget, graceful end.
  *     http_server :8080 /srv/www    serves until SIGTERM or Ctrl-C; try it with curl
- *     http_server                   on a free port, asks itself, and ends by SIGTERM
+ *     http_server                   on a free port, asks itself, and ends
  */
 #include <runnel.h>
 #include <runnel/http.h>
 
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct app {
     rn_shutdown *plan;
@@ -29,11 +24,9 @@ struct app {
 /* 429 or 503, and when to come again: whole seconds, rounded up. */
 static int refuse(rn_ctx *ctx, rn_http_response *res, int status, rn_duration after)
 {
-    rn_http_setf(res, "Retry-After", "%" PRId64, (after + RN_SECOND - 1) / RN_SECOND);
+    rn_http_setf(res, "Retry-After", "%d", (int)((after + RN_SECOND - 1) / RN_SECOND));
     return rn_http_error(ctx, res, status, NULL);
 }
-
-/* ---- the routes ---- */
 
 static int hello(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
@@ -41,7 +34,6 @@ static int hello(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void 
     return rn_http_reply(ctx, res, 200, "text/plain", "hello\n", 6);
 }
 
-/* GET /square/12 */
 static int square(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
     char *end;
@@ -63,7 +55,6 @@ static int limited(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, voi
     return refuse(ctx, res, 429, rn_limiter_delay(app->limiter, 1));
 }
 
-/* The backend is far away, and fails on request. */
 static int ask_backend(rn_ctx *ctx, rn_http_request *req)
 {
     const char *ms = rn_http_query_value(req, "ms");
@@ -81,10 +72,9 @@ static int work(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *
     rn_permit permit = {0};
     int err = rn_semaphore_try_acquire(app->units, n);
 
-    if (err == -EAGAIN)
-        return refuse(ctx, res, 503, RN_SECOND);
     if (err != 0)
-        return rn_http_error(ctx, res, 400, "there are only 8 units");
+        return err == -EAGAIN ? refuse(ctx, res, 503, RN_SECOND)
+                              : rn_http_error(ctx, res, 400, "there are only 8 units");
     if ((err = rn_breaker_allow(app->backend, &permit)) == 0) {
         err = ask_backend(ctx, req);
         rn_breaker_done(app->backend, permit, err);
@@ -112,8 +102,6 @@ static int ticks(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void 
     return err;
 }
 
-/* ---- the program ---- */
-
 static int publish_ticks(rn_ctx *ctx, void *arg)
 {
     struct app *app = arg;
@@ -127,21 +115,19 @@ static int publish_ticks(rn_ctx *ctx, void *arg)
 static int serve(rn_ctx *ctx, void *arg)
 {
     struct app *app = arg;
-    rn_shutdown_begin(app->plan, rn_http_serve(ctx, app->server, app->listener));
-    return 0;
+    return rn_shutdown_begin(app->plan, rn_http_serve(ctx, app->server, app->listener));
 }
 
 static int set_up(struct app *app, const char *address, const char *folder)
 {
     static const rn_limiter_config two_a_minute = {.every = 30 * RN_SECOND, .burst = 2};
-    static const rn_breaker_config three_failures = {.failure_threshold = 3};
     int err;
 
     if ((err = rn_shutdown_new(&app->plan, NULL)) != 0 ||
         (err = rn_http_server_new(&app->server, NULL)) != 0 ||
         (err = rn_pubsub_new(&app->news, NULL)) != 0 ||
         (err = rn_limiter_new(&app->limiter, &two_a_minute)) != 0 ||
-        (err = rn_breaker_new(&app->backend, &three_failures)) != 0 ||
+        (err = rn_breaker_new(&app->backend, &(rn_breaker_config){.failure_threshold = 3})) != 0 ||
         (err = rn_semaphore_new(&app->units, 8)) != 0 ||
         (err = rn_http_files_new(&app->files, &(rn_http_files_config){.root = folder})) != 0 ||
         (err = rn_listen(NULL, address, NULL, &app->listener)) != 0)
@@ -155,32 +141,24 @@ static int set_up(struct app *app, const char *address, const char *folder)
     return rn_http_server_hook(app->server, app->plan);
 }
 
-/* Prints the status, whether to come again, and the first line of the body. */
 static void ask(const char *at, const char *path)
 {
-    char request[128], *line;
-    rn_reader *in;
+    char text[1024] = "";
     rn_fd conn;
 
     if (rn_dial(NULL, at, NULL, &conn) != 0)
         return;
-    int n = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", path);
-    rn_fd_write(NULL, conn, request, (size_t)n);
-    if (rn_reader_new(&in, conn, NULL) == 0 && rn_reader_line(NULL, in, &line) > 0) {
-        printf("%s: %s", path, line + strlen("HTTP/1.1 "));
-        while (rn_reader_line(NULL, in, &line) > 0)
-            if (strncmp(line, "Retry-After:", 12) == 0)
-                printf(", come again");
-        printf(": %s\n", rn_reader_line(NULL, in, &line) > 0 ? line : "");
-    }
-    rn_reader_free(in);
+    dprintf(rn_fd_number(conn), "GET %s HTTP/1.0\r\n\r\n", path);
+    rn_fd_read(NULL, conn, text, sizeof text - 1);
+    printf("%s: %.*s%s\n", path, (int)strcspn(text, "\r"), text,
+           strstr(text, "Retry-After") != NULL ? ", come again" : "");
     rn_fd_close(conn);
 }
 
 static int app(int argc, char **argv)
 {
-    char questions[] = "/ /square/12 /square/x /nowhere /files/../x /ticks /limited /limited "
-                       "/limited /work /work?units=9 /work?fail=1 /work?fail=1 /work?fail=1 /work";
+    char questions[] = "/ /square/12 /square/x /nowhere /ticks /limited /limited /limited /work "
+                       "/work?units=9 /work?fail=1 /work?fail=1 /work?fail=1 /work";
     char at[RN_ADDRESS_TEXT];
     rn_address local;
     struct app app = {0};
@@ -193,16 +171,15 @@ static int app(int argc, char **argv)
         rn_group_go(g, publish_ticks, &app);
         rn_group_go(g, serve, &app);
         rn_net_local(app.listener, &local);
-        rn_address_text(&local, at);
         if (argc == 1) {
             for (char *rest = questions, *path; (path = strsep(&rest, " ")) != NULL;)
-                ask(at, path);
-            kill(getpid(), SIGTERM);
+                ask(rn_address_text(&local, at), path);
+            rn_shutdown_begin(app.plan, 0);
         } else {
-            fprintf(stderr, "http_server: on %s\n", at);
+            fprintf(stderr, "http_server: on %s\n", rn_address_text(&local, at));
         }
         if ((err = rn_shutdown_wait(NULL, app.plan)) != 0)
-            rn_shutdown_print(app.plan, STDERR_FILENO);
+            rn_shutdown_print(app.plan, 2);
         rn_group_wait(g);
     }
     rn_http_server_free(app.server);
