@@ -24,7 +24,8 @@
  * 4. When the runtime stops, all subscriptions end. What is ignored stays ignored.
  *
  * A signal reaches a thread that does not block it. The workers block them all; the thread that
- * called rn_run normally blocks none.
+ * called rn_run normally blocks none. So what a fiber sends to its own thread, by raise(3), waits
+ * there for ever: kill(getpid(), number) is what reaches the program.
  *
  * At once  every call, from any number of fibers and threads.
  */
