@@ -438,7 +438,7 @@ TEST_VIRTUAL(an_idle_connection_gets_a_small_stack)
     site_stop(&site);
 }
 
-static char large[4 << 20];
+static char large[16 << 20]; /* more than the buffers of both sockets may grow to */
 
 static int answer_large(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
@@ -481,6 +481,7 @@ TEST_FIBER(a_reader_that_leaves)
     EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_large, &sent));
     site_start(&site);
     rn_fd fd = dial(&site);
+    EXPECT_OK(rn_net_set(fd, RN_NET_READ_BUFFER, 65536)); /* so that it does not grow */
     send_text(fd, GET);
     hear_until(fd, "\r\n\r\n");
     rn_net_set(fd, RN_NET_LINGER, 0);
