@@ -16,6 +16,7 @@
 #define SPARES_MAX 256        /* workers beyond the configured number */
 #define HOUSEKEEPING_TICKS 64 /* dispatches between two looks at timers, poller, inject queue */
 #define INJECT_SHARE 128      /* fibers a worker takes from the inject queue at once */
+#define INJECT_TURN 8         /* the same, when local ones wait */
 #define BUDGET_OPERATIONS 256 /* operations without a park before a fiber yields */
 #define IDS_AT_ONCE 1024      /* fiber numbers a worker takes at once */
 #define SPIN_NS_MAX 50000     /* how long a worker looks for work before it sleeps */
@@ -64,7 +65,8 @@ struct worker {
 
     /* Written by the owner, read by others. */
     cache_aligned atomic_u32 tick; /* dispatches */
-    atomic_u8 mode;                /* enum worker_mode */
+    uint32_t next_poll; /* the tick by which all who waited at the last poll had a turn */
+    atomic_u8 mode;     /* enum worker_mode */
     atomic_u64 started, ended, steals;
 
     /* Written by others. */

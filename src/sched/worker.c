@@ -372,15 +372,17 @@ static bool take_injected(struct worker *worker)
     return true;
 }
 
-/* One fiber from the inject queue has its turn, although local ones wait. */
+/* Some fibers from the inject queue have their turn, although local ones wait: one at once. */
 static struct fiber *take_injected_turn(struct worker *worker)
 {
     struct chain chain = {0};
 
     if (load_relaxed(&worker->tick) % HOUSEKEEPING_TICKS != 0)
         return NULL;
-    inject_pop(&chain, 1);
-    return chain.first;
+    inject_pop(&chain, runq_length(&worker->runq) < RUNQ_SPILL ? INJECT_TURN : 1);
+    struct fiber *first = chain_pop(&chain);
+    worker_adopt(worker, &chain);
+    return first;
 }
 
 /* One pinned fiber, or NULL; keeps the attention while more wait. */
@@ -396,18 +398,33 @@ static struct fiber *take_pinned(struct worker *worker)
     return fiber;
 }
 
+/*
+ * Whether all who waited here at the last poll have had their turn. Asked more often, a poller that
+ * always has something would fill the ring faster than it is emptied, and what is spilled from it
+ * would starve; the kernel lets descriptors wait in turn.
+ */
+static bool poll_due(const struct worker *worker)
+{
+    return (int32_t)(load_relaxed(&worker->tick) - worker->next_poll) >= 0 ||
+           runq_length(&worker->runq) == 0;
+}
+
 /* Timers and descriptors have their turn, although local work waits. */
 static void housekeeping(struct worker *worker)
 {
-    if (load_relaxed(&worker->attention) & ATTENTION_POLL) {
+    bool asked = (load_relaxed(&worker->attention) & ATTENTION_POLL) != 0;
+
+    if (asked) {
         and_seq(&worker->attention, ~(uint32_t)ATTENTION_POLL);
         timers_run_all();
     } else if (load_relaxed(&worker->timers->next) != RN_FOREVER) {
         timer_heap_run(worker->timers, clock_now());
     }
-    if (load_relaxed(&poll_waiting) != 0 && load_relaxed(&idle_poll_until) == 0) {
+    if (load_relaxed(&poll_waiting) != 0 && load_relaxed(&idle_poll_until) == 0 &&
+        (asked || poll_due(worker))) {
         add_relaxed(&sched.polls, 1);
         poll_once(0);
+        worker->next_poll = load_relaxed(&worker->tick) + runq_length(&worker->runq);
     }
 }
 
