@@ -274,7 +274,7 @@ static void record(struct conn *conn, rn_time end, int err)
                              .bytes_out = response_has_body(res) ? res->written : 0,
                              .took = end - req->began,
                              .peer = rn_http_peer(req),
-                             .err = err != 0 ? err : res->err,
+                             .err = err != 0 ? err : res->err != 0 ? res->err : res->cut,
                          });
 }
 
@@ -336,7 +336,7 @@ static enum turn serve_one(struct conn *conn)
     req->head.pieces.minor = 1;
     req->head.keep = false;
     req->body = (struct body){0};
-    work->response.err = 0;
+    work->response.err = work->response.cut = 0;
     int status = read_head(conn, &scan);
     req->began = rn_now();
     if (status == NO_REQUEST)

@@ -126,11 +126,28 @@ static ssize_t send_some(struct conn *conn, rn_ctx *ctx, const struct sending *s
     return send_waiting(conn, ctx, s);
 }
 
-/* The connection is of no more use. */
+/*
+ * Whether nothing is wrong but that a context of the handler's own has ended. Of a stream nobody
+ * knows what it does with the bytes of a call that has ended so.
+ */
+static bool is_handlers_own(struct conn *conn, rn_ctx *ctx)
+{
+    return ctx != conn->ctx && conn->stream == NULL && rn_ctx_err(ctx) != 0 &&
+           rn_ctx_err(conn->ctx) == 0;
+}
+
+/* The answer ends here; the connection is of no more use, unless it is the handler's own wish. */
 static int fail(struct conn *conn, rn_ctx *ctx, int err)
 {
     struct rn_http_response *res = &conn->work->response;
 
+    if (res->err == 0 && is_handlers_own(conn, ctx)) {
+        if (res->stage != RESPONSE_OPEN) {
+            res->cut = err;
+            res->close = true;
+        }
+        return err;
+    }
     if (res->err == 0) {
         res->err = err;
         if (err == -ETIMEDOUT && rn_ctx_err(ctx) == 0)
@@ -156,6 +173,19 @@ static int send_all(struct conn *conn, rn_ctx *ctx, struct sending *s, int flags
     return 0;
 }
 
+/* What of the output buffer was not sent stays there, for answers before this one. */
+static void keep_rest(struct work *work, const struct sending *s)
+{
+    char *begin = s->n > 0 ? s->parts->iov_base : NULL;
+
+    if (begin < work->output_buffer || begin >= work->output_buffer + work->output) {
+        work->output = 0;
+        return;
+    }
+    work->output = s->parts->iov_len;
+    memmove(work->output_buffer, begin, work->output);
+}
+
 static int send_parts(struct conn *conn, rn_ctx *ctx, const struct iovec *parts, size_t n,
                       int flags)
 {
@@ -166,7 +196,10 @@ static int send_parts(struct conn *conn, rn_ctx *ctx, const struct iovec *parts,
     if (n > 0)
         memcpy(all + 1, parts, n * sizeof *parts);
     int err = send_all(conn, ctx, &s, flags);
-    work->output = 0;
+    if (work->response.err == 0 && err != 0)
+        keep_rest(work, &s);
+    else
+        work->output = 0;
     return err;
 }
 

@@ -36,7 +36,7 @@ void response_begin(struct conn *conn, bool head_only)
     res->head_only = head_only;
     res->written = 0;
     res->buffered = 0;
-    res->err = 0;
+    res->err = res->cut = 0;
 }
 
 /* Whether more has come than this request: of the next one, which then is accepted too. */
@@ -169,12 +169,18 @@ static int stream(rn_ctx *ctx, rn_http_response *res, const void *data, size_t s
     return err == 0 ? send_body(ctx, res, data, size) : err;
 }
 
+/* Why nothing more of it can be sent, or 0. */
+static int stopped(const rn_http_response *res)
+{
+    return res->err != 0 ? res->err : res->cut;
+}
+
 ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
     if (res->stage == RESPONSE_WHOLE)
         return -EBUSY;
-    if (res->err != 0)
-        return res->err;
+    if (stopped(res) != 0)
+        return stopped(res);
     if (res->content_length >= 0 && size > (uint64_t)res->content_length - res->written)
         return -EMSGSIZE;
     res->written += size;
@@ -214,8 +220,8 @@ int rn_http_printf(rn_ctx *ctx, rn_http_response *res, const char *format, ...)
 
 int rn_http_flush(rn_ctx *ctx, rn_http_response *res)
 {
-    if (res->err != 0)
-        return res->err;
+    if (stopped(res) != 0)
+        return stopped(res);
     int err = res->stage == RESPONSE_WHOLE ? 0 : stream(ctx, res, NULL, 0);
     return err == 0 ? conn_flush(res->conn, ctx) : err;
 }
@@ -225,8 +231,8 @@ int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t o
 {
     if (res->stage != RESPONSE_STREAMING || res->chunked)
         return -EBUSY;
-    if (res->err != 0)
-        return res->err;
+    if (stopped(res) != 0)
+        return stopped(res);
     int err = send_body(ctx, res, NULL, 0);
     res->written += size;
     return err == 0 && response_has_body(res) ? conn_send_file(res->conn, ctx, file, offset, size)
@@ -277,10 +283,11 @@ int rn_http_redirect(rn_ctx *ctx, rn_http_response *res, int status, const char 
 
 /* ---- the end ---- */
 
+/* The connection ends behind what there is of it; whole answers, this or earlier ones, go out. */
 static void cut_off(rn_http_response *res, int err)
 {
-    if (res->err == 0)
-        res->err = err;
+    if (res->cut == 0)
+        res->cut = err;
     res->close = true;
     res->stage = RESPONSE_WHOLE;
 }
@@ -332,8 +339,8 @@ void response_end(rn_ctx *ctx, rn_http_response *res, int err)
     if (res->stage == RESPONSE_WHOLE) {
         if (err != 0)
             cut_off(res, err);
-    } else if (res->err != 0) {
-        cut_off(res, res->err);
+    } else if (stopped(res) != 0) {
+        cut_off(res, stopped(res));
     } else if (res->stage == RESPONSE_STREAMING) {
         if (err != 0)
             cut_off(res, err);

@@ -55,7 +55,8 @@ struct rn_http_response {
     bool chunked;
     uint64_t written; /* bytes of the body, the buffer included */
     size_t buffered;  /* bytes of the body in buffer */
-    int err;          /* why it could not be sent */
+    int err;          /* why it could not be sent: the connection carries nothing more */
+    int cut;          /* why it ends early, or nothing may follow it: what is finished goes out */
     char buffer[RN_HTTP_BUFFER];
 };
 
