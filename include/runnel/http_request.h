@@ -142,8 +142,10 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
 /*
  * rn_http_read - the next bytes of the body, as they come.
  *
- * The first call asks the client to send ("100 Continue"), if it waits for that. A body that is not
- * read is passed over, or when it is long the connection is closed after the answer.
+ * The first call asks the client to send ("100 Continue"), if it waits for that and the answer has
+ * not begun: behind the head of an answer nothing is asked, and such a client may send nothing. A
+ * body that is not read is passed over, or when it is long the connection is closed after the
+ * answer.
  *
  * Caller   the handler.
  * Blocks   the fiber until there is a byte, the end, or ctx ends.

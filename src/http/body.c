@@ -40,14 +40,18 @@ static int give_up(struct rn_http_request *req, int err, int status, rn_http_ref
 
 /* ---- from the connection ---- */
 
-/* What waits to be sent goes first: the client may send the body only when it has seen that. */
+/*
+ * What waits to be sent goes first: the client may send the body only when it has seen that. "100
+ * Continue" stands before an answer: when one has begun, it would be taken for a part of that.
+ */
 static int prepare_wait(rn_ctx *ctx, struct rn_http_request *req)
 {
     int err = 0;
 
-    if (req->body.awaited)
+    if (req->body.awaited && req->conn->work->response.stage == RESPONSE_OPEN) {
         err = conn_put(req->conn, ctx, go_on, sizeof go_on - 1);
-    req->body.awaited = false;
+        req->body.awaited = err != 0;
+    }
     return err == 0 ? conn_flush(req->conn, ctx) : err;
 }
 

@@ -248,6 +248,50 @@ TEST_FIBER(continue_is_said_when_it_is_awaited)
     site_stop(&site);
 }
 
+/* Begins its answer before it reads, in the way that the query says. */
+static int answer_first(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    char *data;
+
+    (void)arg;
+    if (strcmp(rn_http_query(req), "reply") == 0) {
+        EXPECT_OK(rn_http_reply(ctx, res, 200, NULL, "first", 5));
+    } else {
+        EXPECT_OK(rn_http_printf(ctx, res, "first"));
+        EXPECT_OK(rn_http_flush(ctx, res));
+    }
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), 4);
+    return strcmp(rn_http_query(req), "reply") == 0 ? 0 : rn_http_printf(ctx, res, "%s", data);
+}
+
+TEST_FIBER(continue_is_not_said_within_an_answer)
+{
+    request_site("POST", "/", answer_first, NULL);
+    EXPECT_ANSWER(&site,
+                  "POST /?flush HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                  "Content-Length: 4\r\n\r\nbody",
+                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                  "5\r\nfirst\r\n4\r\nbody\r\n0\r\n\r\n");
+    static const char *const hows[] = {"flush", "reply"};
+    for (int i = 0; i < 2; i++) {
+        char request[128];
+        rn_fd fd = dial(&site);
+        snprintf(request, sizeof request,
+                 "POST /?%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                 "Content-Length: 4\r\n\r\n",
+                 hows[i]);
+        send_text(fd, request);
+        hear_until(fd, "\r\n\r\n");
+        send_text(fd, "body");
+        struct heard heard = hear_all(fd);
+        EXPECT(strstr(heard.text, "100 Continue") == NULL);
+        EXPECT(strstr(heard.text, "first") != NULL);
+        free(heard.text);
+        rn_fd_close(fd);
+    }
+    site_stop(&site);
+}
+
 /* Without the body, nobody knows where the next request would begin. */
 TEST_FIBER(a_body_that_was_not_asked_for_ends_the_connection)
 {
