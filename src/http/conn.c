@@ -298,8 +298,7 @@ static enum turn answer(struct conn *conn)
     bool slow = route != NULL && atomic_load_explicit(&route->slow, memory_order_relaxed) > 0;
     if (slow && conn_flush(conn, ctx) != 0)
         return TURN_END;
-    int err = dispatch(ctx, req, res);
-    response_end(ctx, res, err);
+    int err = response_end(ctx, res, dispatch(ctx, req, res));
     rn_time end = rn_now();
     if (route != NULL)
         learn(route, end - req->began);

@@ -162,11 +162,32 @@ static int send_body(rn_ctx *ctx, rn_http_response *res, const void *data, size_
     return conn_send(res->conn, ctx, parts, n);
 }
 
+/*
+ * Whether all of an answer to HEAD is on its way: behind a head that tells no length nothing is
+ * counted. Who writes on without an end has to be told, for no client's leaving will do it.
+ */
+static bool head_was_all(const rn_http_response *res)
+{
+    return res->head_only && res->stage == RESPONSE_STREAMING && res->content_length < 0;
+}
+
 /* The head, if it is not on its way, and the buffer. */
 static int stream(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
     int err = res->stage == RESPONSE_OPEN ? response_head(ctx, res, res->content_length) : 0;
+    if (err == 0 && head_was_all(res))
+        err = -EPIPE;
     return err == 0 ? send_body(ctx, res, data, size) : err;
+}
+
+/* Of a body that nobody gets: for HEAD, as long as with GET it would wait in the buffer. */
+static ssize_t count(rn_ctx *ctx, rn_http_response *res, size_t size)
+{
+    if (head_was_all(res))
+        return -EPIPE;
+    if (!res->head_only || res->content_length >= 0 || res->written <= sizeof res->buffer)
+        return (ssize_t)size;
+    return stream(ctx, res, NULL, 0);
 }
 
 /* Why nothing more of it can be sent, or 0. */
@@ -185,7 +206,7 @@ ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size
         return -EMSGSIZE;
     res->written += size;
     if (!response_has_body(res))
-        return (ssize_t)size;
+        return count(ctx, res, size);
     if (size <= sizeof res->buffer - res->buffered) {
         memcpy(res->buffer + res->buffered, data, size);
         res->buffered += size;
@@ -223,7 +244,10 @@ int rn_http_flush(rn_ctx *ctx, rn_http_response *res)
     if (stopped(res) != 0)
         return stopped(res);
     int err = res->stage == RESPONSE_WHOLE ? 0 : stream(ctx, res, NULL, 0);
-    return err == 0 ? conn_flush(res->conn, ctx) : err;
+    if (err != 0 && !head_was_all(res))
+        return err;
+    int failed = conn_flush(res->conn, ctx);
+    return failed != 0 ? failed : err;
 }
 
 int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t offset,
@@ -332,10 +356,12 @@ static void end_streaming(rn_ctx *ctx, rn_http_response *res)
     res->stage = RESPONSE_WHOLE;
 }
 
-void response_end(rn_ctx *ctx, rn_http_response *res, int err)
+int response_end(rn_ctx *ctx, rn_http_response *res, int err)
 {
     const struct body *body = &res->conn->work->request.body;
 
+    if (err == -EPIPE && stopped(res) == 0 && head_was_all(res))
+        err = 0;
     if (res->stage == RESPONSE_WHOLE) {
         if (err != 0)
             cut_off(res, err);
@@ -352,6 +378,7 @@ void response_end(rn_ctx *ctx, rn_http_response *res, int err)
     } else {
         end_open(ctx, res);
     }
+    return err;
 }
 
 void response_refuse(rn_ctx *ctx, rn_http_response *res, int status)

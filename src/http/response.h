@@ -33,8 +33,11 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length);
 int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t offset,
                        uint64_t size);
 
-/* The handler has returned err: makes the answer whole, whatever it left undone. */
-void response_end(rn_ctx *ctx, rn_http_response *res, int err);
+/*
+ * The handler has returned err: makes the answer whole, whatever it left undone. Returns err, or 0
+ * when that only says that HEAD wants no more.
+ */
+int response_end(rn_ctx *ctx, rn_http_response *res, int err);
 
 /* Answers with a status and its words, and closes the connection: for requests that are refused. */
 void response_refuse(rn_ctx *ctx, rn_http_response *res, int status);

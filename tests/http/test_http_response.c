@@ -72,10 +72,39 @@ TEST_FIBER(what_is_flushed_goes_in_chunks)
                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                   "3\r\none\r\n8\r\ntwothree\r\n0\r\n\r\n");
     EXPECT_ANSWER(&site, GET_OLD, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nonetwothree");
-    EXPECT_ANSWER(&site, HEAD GET,
-                  "HTTP/1.1 200 OK\r\n\r\n"
-                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "3\r\none\r\n8\r\ntwothree\r\n0\r\n\r\n");
+    site_stop(&site);
+}
+
+/* Never ends by itself; the query says whether it flushes, and what it returns. */
+static int write_for_ever(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    ssize_t n = 0;
+
+    (void)arg;
+    while (n >= 0) {
+        n = rn_http_printf(ctx, res, "more and more\n");
+        if (n >= 0 && *rn_http_query(req) == 'f')
+            n = rn_http_flush(ctx, res);
+    }
+    EXPECT_EQ(n, -EPIPE);
+    EXPECT(rn_http_started(res));
+    EXPECT_EQ(rn_http_write(ctx, res, "x", 1), -EPIPE);
+    EXPECT_EQ(rn_http_flush(ctx, res), -EPIPE);
+    EXPECT_EQ(rn_http_reply(ctx, res, 200, NULL, "", 0), -EBUSY);
+    return strchr(rn_http_query(req), '0') != NULL ? 0 : (int)n;
+}
+
+/* The head is all that HEAD gets; the handler ends, and the connection is kept. */
+TEST_FIBER(head_of_a_body_without_end)
+{
+    response_site(write_for_ever);
+    EXPECT_ANSWER(&site,
+                  "HEAD /?f HTTP/1.1\r\nHost: x\r\n\r\nHEAD /?w HTTP/1.1\r\nHost: x\r\n\r\n"
+                  "HEAD /?f0 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /?w0 HTTP/1.1\r\nHost: x\r\n\r\n"
+                  "HEAD /?w HTTP/1.0\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
     site_stop(&site);
 }
 
@@ -148,9 +177,10 @@ TEST_FIBER(long_bodies)
 TEST_FIBER(pieces_that_fill_the_buffer)
 {
     response_site(write_much);
-    char *heard = exchange(&site, "HEAD /?size=99999&piece=10 HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_STR(heard, "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n");
-    free(heard);
+    EXPECT_ANSWER(&site, "HEAD /?size=4096&piece=10 HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n");
+    EXPECT_ANSWER(&site, "HEAD /?size=99999&piece=10&known HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n");
     site_stop(&site);
 }
 
