@@ -151,7 +151,8 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
  * Blocks   the fiber until there is a byte, the end, or ctx ends.
  * Returns  1..size       so many bytes are in buffer
  *          0             the body has ended, or size is 0
- *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise
+ *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise: it
+ *                        returns 0 and has set a status, or written
  *          -EPROTO       its chunks are malformed: 400, likewise
  *          -ETIMEDOUT    nothing came for .read_timeout: 408, likewise; or ctx's deadline passed
  *          -ECONNRESET   the client left in the middle

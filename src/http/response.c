@@ -32,7 +32,7 @@ void response_begin(struct conn *conn, bool head_only)
     res->stage = RESPONSE_OPEN;
     res->status = 200;
     res->content_length = LENGTH_UNKNOWN;
-    res->has_date = res->close = res->chunked = false;
+    res->has_date = res->has_status = res->close = res->chunked = false;
     res->head_only = head_only;
     res->written = 0;
     res->buffered = 0;
@@ -316,6 +316,12 @@ static void cut_off(rn_http_response *res, int err)
     res->stage = RESPONSE_WHOLE;
 }
 
+/* Whether the body could not be read, and the handler says nothing at all of it. */
+static bool is_silent(const rn_http_response *res)
+{
+    return res->conn->work->request.body.status != 0 && res->written == 0 && !res->has_status;
+}
+
 /* A handler failed, or the body could not be read, and nothing was said of it yet. */
 static void end_failed(rn_ctx *ctx, rn_http_response *res, int status)
 {
@@ -372,7 +378,7 @@ int response_end(rn_ctx *ctx, rn_http_response *res, int err)
             cut_off(res, err);
         else
             end_streaming(ctx, res);
-    } else if (err != 0 || (body->status != 0 && res->written == 0)) {
+    } else if (err != 0 || is_silent(res)) {
         res->close |= body->status != 0;
         end_failed(ctx, res, body->status != 0 ? body->status : 500);
     } else {

@@ -50,6 +50,7 @@ struct rn_http_response {
     struct fields fields;
     int64_t content_length; /* as the handler set it; -1: not */
     bool has_date;          /* the handler set one */
+    bool has_status;        /* likewise */
     bool close;             /* the connection ends with this answer */
     bool head_only;         /* for HEAD */
     bool chunked;

@@ -142,6 +142,33 @@ TEST_FIBER(bodies)
     site_stop(&site);
 }
 
+/* A handler that says something itself of a body that is too long, in the way of the query. */
+static int accept_anyway(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    char *data;
+    const char *how = rn_http_query(req);
+
+    (void)arg;
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), -EMSGSIZE);
+    if (strcmp(how, "silent") != 0)
+        EXPECT_OK(rn_http_status(res, 202));
+    return strcmp(how, "failed") == 0 ? -EMSGSIZE : 0;
+}
+
+TEST_FIBER(a_status_of_the_handler_stands)
+{
+    site_new(&site, &(rn_http_server_config){.body_bytes_max = 10});
+    EXPECT_OK(rn_http_route(site.server, "POST", "/", accept_anyway, NULL));
+    site_start(&site);
+    EXPECT_ANSWER(&site, POST("Content-Length: 11\r\n") "0123456789a",
+                  "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    EXPECT_STATUS(
+        &site, "POST /?silent HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n0123456789a", 413);
+    EXPECT_STATUS(
+        &site, "POST /?failed HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n0123456789a", 413);
+    site_stop(&site);
+}
+
 /* A client that waits for permission is refused before it sends anything. */
 TEST_FIBER(a_large_body_is_not_asked_for)
 {
