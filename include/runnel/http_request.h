@@ -144,8 +144,8 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
  *
  * The first call asks the client to send ("100 Continue"), if it waits for that and the answer has
  * not begun: behind the head of an answer nothing is asked, and such a client may send nothing. A
- * body that is not read is passed over, or when it is long the connection is closed after the
- * answer.
+ * body that is not read is passed over; when it is long, or comes in chunks, so that nobody knows
+ * how long it is, the answer says "Connection: close".
  *
  * Caller   the handler.
  * Blocks   the fiber until there is a byte, the end, or ctx ends.

@@ -194,14 +194,21 @@ bool body_is_short(const struct rn_http_request *req)
     return body->chunked || body->left <= SKIP_BYTES_MAX;
 }
 
+bool body_is_open(const struct body *body)
+{
+    return body->chunked && body->chunk.state != CHUNK_END;
+}
+
+/* No limit of the handler's counts here: nobody is refused for what is passed over. */
 bool body_skip(rn_ctx *ctx, struct rn_http_request *req)
 {
     struct body *body = &req->body;
+    uint64_t most = body->taken + SKIP_BYTES_MAX;
     char nowhere[1024];
     ssize_t n = 1;
 
-    body->bytes_max = body->taken + SKIP_BYTES_MAX;
-    while (n > 0 && !body_ended(body))
+    body->bytes_max = RN_HTTP_UNLIMITED;
+    while (n > 0 && !body_ended(body) && body->taken + body->chunk.left <= most)
         n = body_read(ctx, req, nowhere, sizeof nowhere);
     return n >= 0 && body_ended(body);
 }

@@ -105,14 +105,15 @@ static size_t make_lead(char *lead, const rn_http_response *res, int64_t length)
     return (size_t)(at - lead);
 }
 
-int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
+/* goes_on: the handler may read more of the request's body, behind this. */
+static int put_head(rn_ctx *ctx, rn_http_response *res, int64_t length, bool goes_on)
 {
     struct conn *conn = res->conn;
     char lead[LEAD_BYTES_MAX];
 
     if (res->stage != RESPONSE_OPEN)
         return -EBUSY;
-    res->close = must_close(res);
+    res->close = must_close(res) || (!goes_on && body_is_open(&conn->work->request.body));
     if (length < 0 && response_has_body(res)) {
         res->chunked = conn->work->request.head.pieces.minor > 0;
         res->close |= !res->chunked; /* its end is the connection's */
@@ -124,6 +125,11 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
     if (err == 0 && res->fields.used > 0)
         err = conn_put(conn, ctx, res->fields.text, res->fields.used);
     return err == 0 ? conn_put(conn, ctx, "\r\n", 2) : err;
+}
+
+int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
+{
+    return put_head(ctx, res, length, false);
 }
 
 /* ---- the body ---- */
@@ -174,7 +180,7 @@ static bool head_was_all(const rn_http_response *res)
 /* The head, if it is not on its way, and the buffer. */
 static int stream(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
-    int err = res->stage == RESPONSE_OPEN ? response_head(ctx, res, res->content_length) : 0;
+    int err = res->stage == RESPONSE_OPEN ? put_head(ctx, res, res->content_length, true) : 0;
     if (err == 0 && head_was_all(res))
         err = -EPIPE;
     return err == 0 ? send_body(ctx, res, data, size) : err;

@@ -20,7 +20,8 @@ void response_begin(struct conn *conn, bool head_only);
 bool response_has_body(const rn_http_response *res);
 
 /*
- * Puts the head into the connection's output; the body of that length follows, if it has one.
+ * Puts the head into the connection's output; the body of that length follows, if it has one. What
+ * the handler has not read of the request's body it does not read any more.
  * 0, -EBUSY, or a code of conn_send.
  */
 int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length);
