@@ -80,17 +80,26 @@ typedef struct rn_http_chain rn_http_chain;
 typedef int rn_http_middleware(rn_ctx *ctx, rn_http_request *req, rn_http_response *res,
                                rn_http_chain *next, void *arg);
 
-/* One line of an access log; everything in it is valid during the call only. */
+/*
+ * One line of an access log; everything in it is valid during the call only.
+ *
+ * A request has a line when its head was read, and one that was refused without being read so far;
+ * that is, one line for each answer, and one with status 0 for a request that got none because the
+ * connection failed before. .err and .bytes_out know of the socket what it said until then: an
+ * answer that waits to go out with those to further requests, which have come already, counts as
+ * sent, and what the client's system has taken need not have reached the client.
+ */
 typedef struct rn_http_log {
     const char *method; /* as sent; "" when the request could not be read so far */
     const char *target; /* likewise */
     int status;         /* of the answer; 0: none was sent */
     int minor_version;  /* of HTTP/1.x */
-    uint64_t bytes_in;  /* of the body, as read; and as sent: */
-    uint64_t bytes_out; /* of the body */
+    uint64_t bytes_in;  /* of the request's body, as read, framing left out */
+    uint64_t bytes_out; /* of the answer's body, as the socket took it, likewise; HEAD: 0 */
     rn_duration took;   /* ns from the end of the head to the end of the answer */
     const rn_address *peer;
-    int err; /* 0, or why the answer was an error or did not get through */
+    int err; /* 0, or the first of: what the handler returned, how reading the body failed, how
+                sending the answer failed */
 } rn_http_log;
 
 /* How to make a server; zero is the default of each field. */

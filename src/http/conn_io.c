@@ -159,15 +159,28 @@ static int fail(struct conn *conn, rn_ctx *ctx, int err)
     return res->err;
 }
 
+static uint64_t count_rest(const struct sending *s)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        bytes += s->parts[i].iov_len;
+    return bytes;
+}
+
 static int send_all(struct conn *conn, rn_ctx *ctx, struct sending *s, int flags)
 {
-    if (conn->work->response.err != 0)
+    if (conn->work->response.err != 0) {
+        conn->work->response.unsent += count_rest(s);
         return conn->work->response.err;
+    }
     advance(s, 0);
     while (s->n > 0) {
         ssize_t n = send_some(conn, ctx, s, flags);
-        if (n < 0)
+        if (n < 0) {
+            conn->work->response.unsent += count_rest(s);
             return fail(conn, ctx, (int)n);
+        }
         advance(s, (size_t)n);
     }
     return 0;
@@ -221,9 +234,8 @@ int conn_put(struct conn *conn, rn_ctx *ctx, const void *data, size_t size)
 
 int conn_flush(struct conn *conn, rn_ctx *ctx)
 {
-    if (conn->work->response.err != 0)
-        return conn->work->response.err;
-    return conn->work->output == 0 ? 0 : conn_send(conn, ctx, NULL, 0);
+    struct work *work = conn->work;
+    return work->output == 0 ? work->response.err : conn_send(conn, ctx, NULL, 0);
 }
 
 /* ---- files ---- */
@@ -291,8 +303,10 @@ int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, u
             n = send_file_copied(conn, ctx, file, offset, size);
         else if (n == 0)
             n = send_file_plain(conn, ctx, file, offset, size);
-        if (n <= 0)
+        if (n <= 0) {
+            conn->work->response.unsent += size;
             return fail(conn, ctx, n == 0 ? -EIO : (int)n);
+        }
         offset += n;
         size -= (uint64_t)n;
     }

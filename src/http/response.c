@@ -24,6 +24,11 @@ bool response_has_body(const rn_http_response *res)
     return !res->head_only && status_has_body(res->status);
 }
 
+int response_err(const rn_http_response *res)
+{
+    return res->err != 0 ? res->err : res->cut;
+}
+
 void response_begin(struct conn *conn, bool head_only)
 {
     rn_http_response *res = &conn->work->response;
@@ -34,9 +39,16 @@ void response_begin(struct conn *conn, bool head_only)
     res->content_length = LENGTH_UNKNOWN;
     res->has_date = res->has_status = res->close = res->chunked = false;
     res->head_only = head_only;
-    res->written = 0;
+    res->written = res->unsent = 0;
     res->buffered = 0;
     res->err = res->cut = 0;
+}
+
+uint64_t response_sent(const rn_http_response *res)
+{
+    uint64_t unsent = res->unsent + (response_err(res) != 0 ? res->buffered : 0);
+
+    return response_has_body(res) && res->written > unsent ? res->written - unsent : 0;
 }
 
 /* Whether more has come than this request: of the next one, which then is accepted too. */
@@ -196,18 +208,12 @@ static ssize_t count(rn_ctx *ctx, rn_http_response *res, size_t size)
     return stream(ctx, res, NULL, 0);
 }
 
-/* Why nothing more of it can be sent, or 0. */
-static int stopped(const rn_http_response *res)
-{
-    return res->err != 0 ? res->err : res->cut;
-}
-
 ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
     if (res->stage == RESPONSE_WHOLE)
         return -EBUSY;
-    if (stopped(res) != 0)
-        return stopped(res);
+    if (response_err(res) != 0)
+        return response_err(res);
     if (res->content_length >= 0 && size > (uint64_t)res->content_length - res->written)
         return -EMSGSIZE;
     res->written += size;
@@ -247,8 +253,8 @@ int rn_http_printf(rn_ctx *ctx, rn_http_response *res, const char *format, ...)
 
 int rn_http_flush(rn_ctx *ctx, rn_http_response *res)
 {
-    if (stopped(res) != 0)
-        return stopped(res);
+    if (response_err(res) != 0)
+        return response_err(res);
     int err = res->stage == RESPONSE_WHOLE ? 0 : stream(ctx, res, NULL, 0);
     if (err != 0 && !head_was_all(res))
         return err;
@@ -261,8 +267,8 @@ int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t o
 {
     if (res->stage != RESPONSE_STREAMING || res->chunked)
         return -EBUSY;
-    if (stopped(res) != 0)
-        return stopped(res);
+    if (response_err(res) != 0)
+        return response_err(res);
     int err = send_body(ctx, res, NULL, 0);
     res->written += size;
     return err == 0 && response_has_body(res) ? conn_send_file(res->conn, ctx, file, offset, size)
@@ -372,13 +378,13 @@ int response_end(rn_ctx *ctx, rn_http_response *res, int err)
 {
     const struct body *body = &res->conn->work->request.body;
 
-    if (err == -EPIPE && stopped(res) == 0 && head_was_all(res))
+    if (err == -EPIPE && response_err(res) == 0 && head_was_all(res))
         err = 0;
     if (res->stage == RESPONSE_WHOLE) {
         if (err != 0)
             cut_off(res, err);
-    } else if (stopped(res) != 0) {
-        cut_off(res, stopped(res));
+    } else if (response_err(res) != 0) {
+        cut_off(res, response_err(res));
     } else if (res->stage == RESPONSE_STREAMING) {
         if (err != 0)
             cut_off(res, err);

@@ -19,6 +19,12 @@ void response_begin(struct conn *conn, bool head_only);
 /* Whether the status and the method let it have a body on the wire. */
 bool response_has_body(const rn_http_response *res);
 
+/* Why nothing more of it can be sent, or 0. */
+int response_err(const rn_http_response *res);
+
+/* Bytes of the body that the socket has taken, or that wait in the connection's output. */
+uint64_t response_sent(const rn_http_response *res);
+
 /*
  * Puts the head into the connection's output; the body of that length follows, if it has one. What
  * the handler has not read of the request's body it does not read any more.

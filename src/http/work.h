@@ -55,6 +55,7 @@ struct rn_http_response {
     bool head_only;         /* for HEAD */
     bool chunked;
     uint64_t written; /* bytes of the body, the buffer included */
+    uint64_t unsent;  /* bytes at the end that the socket did not take, when it failed */
     size_t buffered;  /* bytes of the body in buffer */
     int err;          /* why it could not be sent: the connection carries nothing more */
     int cut;          /* why it ends early, or nothing may follow it: what is finished goes out */
