@@ -152,9 +152,15 @@ RN_API int rn_http_route(rn_http_server *s, const char *method, const char *patt
                          rn_http_handler *fn, void *arg);
 
 /*
- * rn_http_use - put a middleware around every answer, also around 404 and 405.
+ * rn_http_use - put a middleware around every answer to a request that was read, also around 404
+ * and 405.
  *
- * The first registered is the outermost.
+ * The first registered is the outermost. None sees what is refused before its route is looked for,
+ * and the connection closed: 400, 408, 414, 417, 431, 501 and 505 for a head, and 500 without
+ * memory; .on_request sees them. What a handler's error becomes (500, and 400, 408 and 413 for a
+ * body) is made when the middleware has returned. It has the fields that were set before the
+ * handler was called, or the middleware that failed, but for those that speak of the content
+ * (Content-Type, Content-Encoding, ETag and so on) and Date.
  *
  * Caller   one fiber or thread, before rn_http_serve.
  * Returns  0         registered

@@ -47,6 +47,7 @@ int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req, rn_http
     const rn_http_server *s = req->conn->server;
     const struct route *route = req->match.route;
 
+    fields_mark(&res->fields);
     if (next->at < s->middleware_count) {
         const struct middleware *middleware = &s->middleware[next->at];
         return middleware->fn(ctx, req, res, &(rn_http_chain){next->at + 1}, middleware->arg);

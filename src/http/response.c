@@ -337,9 +337,12 @@ static bool is_silent(const rn_http_response *res)
 /* A handler failed, or the body could not be read, and nothing was said of it yet. */
 static void end_failed(rn_ctx *ctx, rn_http_response *res, int status)
 {
-    fields_reset(&res->fields);
+    fields_back(&res->fields);
     res->content_length = LENGTH_UNKNOWN;
     res->has_date = false;
+    if (rn_http_error(ctx, res, status, NULL) == 0 || res->stage != RESPONSE_OPEN)
+        return;
+    fields_reset(&res->fields); /* they leave no room for the type */
     rn_http_error(ctx, res, status, NULL);
 }
 
