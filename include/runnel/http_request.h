@@ -157,8 +157,10 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
  *          -ETIMEDOUT    nothing came for .read_timeout: 408, likewise; or ctx's deadline passed
  *          -ECONNRESET   the client left in the middle
  *          -ECANCELED    ctx was cancelled
- *          and what the transport says. After each but the last two the connection is closed when
- *          the handler has returned.
+ *          -ENOMEM       out of memory
+ *          and what the transport says. After -ECANCELED, ctx's deadline and -ENOMEM it may be read
+ *          on, on a plain socket. After the others reading says the same again, and the connection
+ *          is closed when the handler has returned.
  */
 RN_API ssize_t rn_http_read(rn_ctx *ctx, rn_http_request *req, void *buffer, size_t size);
 

@@ -68,7 +68,9 @@ typedef struct rn_http_response rn_http_response;
  * Answers a request. What it has not sent when it returns, the server sends: an answer without any
  * body is one too. ctx ends when the server is closed; the client's leaving shows in what reading
  * and writing return. A negative code becomes status 500 when nothing was sent yet (a body that is
- * too long, cut off or too slow: 413, 400, 408), and otherwise the end of the connection.
+ * too long, cut off or too slow: 413, 400, 408), and otherwise the end of the connection, behind
+ * what there is of the answer. 0 and any positive number are success: "return rn_http_write(...)"
+ * will do.
  */
 typedef int rn_http_handler(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg);
 
@@ -175,7 +177,7 @@ RN_API int rn_http_use(rn_http_server *s, rn_http_middleware *fn, void *arg);
  *
  * Caller   the middleware that was given next, at most once.
  * Blocks   as long as those take.
- * Returns  what they returned.
+ * Returns  what they returned; 0 for a positive number.
  */
 RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
                         rn_http_response *res);

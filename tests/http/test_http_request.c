@@ -409,6 +409,33 @@ TEST_FIBER(a_client_that_leaves_in_its_body)
     site_stop(&site);
 }
 
+/* A context of the handler's own ends: the body can be read on, and the connection is kept. */
+static int read_in_two(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    rn_ctx *brief = rn_ctx_with_timeout(ctx, RN_SECOND);
+    char *data;
+
+    (void)arg;
+    EXPECT_EQ(rn_http_read_all(brief, req, &data), -ETIMEDOUT);
+    rn_ctx_release(brief);
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), 4);
+    return rn_http_printf(ctx, res, "%s", data);
+}
+
+TEST_VIRTUAL(a_body_is_read_on_after_a_deadline)
+{
+    at_once_site(read_in_two, NULL);
+    rn_fd fd = dial(&site);
+    for (int i = 0; i < 2; i++) {
+        send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+        rn_sleep(NULL, 2 * RN_SECOND);
+        send_text(fd, "body");
+        hear_until(fd, "\r\n\r\nbody");
+    }
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
 TEST_FIBER(half_a_head)
 {
     rn_http_server_stats stats;

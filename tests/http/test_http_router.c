@@ -350,3 +350,32 @@ TEST_FIBER(a_failure_is_told_without_room_for_it)
                   "Content-Type: text/plain; charset=utf-8\r\n\r\nInternal Server Error\n");
     site_stop(&site);
 }
+
+/* ---- what handlers return ---- */
+
+static int return_bytes(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    (void)req, (void)arg;
+    return (int)rn_http_write(ctx, res, "abc", 3);
+}
+
+static int expect_zero(rn_ctx *ctx, rn_http_request *req, rn_http_response *res,
+                       rn_http_chain *next, void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(rn_http_next(ctx, next, req, res), 0);
+    return 7;
+}
+
+TEST_FIBER(positive_numbers_are_success)
+{
+    struct site site;
+
+    site_new(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", return_bytes, NULL));
+    EXPECT_OK(rn_http_use(site.server, expect_zero, NULL));
+    site_start(&site);
+    EXPECT_ANSWER(&site, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+    site_stop(&site);
+}
