@@ -87,7 +87,9 @@ RN_API int rn_http_add(rn_http_response *res, const char *name, const char *valu
  *          -ETIMEDOUT    it took too little for .write_timeout, or ctx's deadline passed
  *          -ECANCELED    ctx was cancelled
  *          -ENOMEM       out of memory
- *          and what the transport says. After each but the first two the connection is closed.
+ *          and what the transport says. After each but the first two, and -EPIPE of HEAD, the
+ *          connection is closed. When only a context of the handler's own has ended, answers that
+ *          wait go out before, on a plain socket.
  */
 RN_API ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size);
 
