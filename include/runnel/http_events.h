@@ -46,6 +46,7 @@ typedef struct rn_http_event_fields {
  * Blocks   the fiber, as rn_http_flush.
  * Returns  0        events may follow
  *          -EBUSY   the head was sent
+ *          -EPIPE   it is HEAD, and the head was sent: no events are wanted; return this
  *          others   as rn_http_set and rn_http_flush
  */
 RN_API int rn_http_events_start(rn_ctx *ctx, rn_http_response *res);

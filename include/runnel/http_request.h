@@ -142,20 +142,25 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
 /*
  * rn_http_read - the next bytes of the body, as they come.
  *
- * The first call asks the client to send ("100 Continue"), if it waits for that. A body that is not
- * read is passed over, or when it is long the connection is closed after the answer.
+ * The first call asks the client to send ("100 Continue"), if it waits for that and the answer has
+ * not begun: behind the head of an answer nothing is asked, and such a client may send nothing. A
+ * body that is not read is passed over; when it is long, or comes in chunks, so that nobody knows
+ * how long it is, the answer says "Connection: close".
  *
  * Caller   the handler.
  * Blocks   the fiber until there is a byte, the end, or ctx ends.
  * Returns  1..size       so many bytes are in buffer
  *          0             the body has ended, or size is 0
- *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise
+ *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise: it
+ *                        returns 0 and has set a status, or written
  *          -EPROTO       its chunks are malformed: 400, likewise
  *          -ETIMEDOUT    nothing came for .read_timeout: 408, likewise; or ctx's deadline passed
  *          -ECONNRESET   the client left in the middle
  *          -ECANCELED    ctx was cancelled
- *          and what the transport says. After each but the last two the connection is closed when
- *          the handler has returned.
+ *          -ENOMEM       out of memory
+ *          and what the transport says. After -ECANCELED, ctx's deadline and -ENOMEM it may be read
+ *          on, on a plain socket. After the others reading says the same again, and the connection
+ *          is closed when the handler has returned.
  */
 RN_API ssize_t rn_http_read(rn_ctx *ctx, rn_http_request *req, void *buffer, size_t size);
 

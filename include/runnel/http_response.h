@@ -12,7 +12,10 @@
  * it, otherwise in chunks, and for HTTP/1.0 until the connection closes.
  *
  * The server adds Date, Content-Length or Transfer-Encoding, and Connection. For HEAD the body is
- * counted, but not sent; statuses 1xx, 204 and 304 have none.
+ * counted, but not sent; where it would be streamed without a known length, the head is all of the
+ * answer: writing and flushing say -EPIPE then, so that a handler that goes on until the client
+ * leaves ends. When it returns that, all is well and the connection is kept. Statuses 1xx, 204 and
+ * 304 have no body.
  *
  * Lifetime
  * 1. A response lives as long as its handler runs.
@@ -79,11 +82,14 @@ RN_API int rn_http_add(rn_http_response *res, const char *name, const char *valu
  * Returns  size          taken (of HEAD, and where there is no body: counted)
  *          -EBUSY        the answer is whole: rn_http_reply and its kin made it so
  *          -EMSGSIZE     more than the Content-Length that was set; nothing was taken
- *          -EPIPE        the client is gone; -ECONNRESET likewise
+ *          -EPIPE        the client is gone; -ECONNRESET likewise. Or it is HEAD, and the head,
+ *                        which tells no length, is all that is sent: the connection is kept
  *          -ETIMEDOUT    it took too little for .write_timeout, or ctx's deadline passed
  *          -ECANCELED    ctx was cancelled
  *          -ENOMEM       out of memory
- *          and what the transport says. After each but the first two the connection is closed.
+ *          and what the transport says. After each but the first two, and -EPIPE of HEAD, the
+ *          connection is closed. When only a context of the handler's own has ended, answers that
+ *          wait go out before, on a plain socket.
  */
 RN_API ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size);
 
@@ -99,6 +105,8 @@ RN_API int rn_http_printf(rn_ctx *ctx, rn_http_response *res, const char *format
 
 /*
  * rn_http_flush - send what there is: the head, if it is not on its way, and the buffer.
+ *
+ * For HEAD, unless Content-Length was set, it sends the head and says -EPIPE.
  *
  * Caller   the handler.
  * Blocks   as rn_http_write.

@@ -68,7 +68,9 @@ typedef struct rn_http_response rn_http_response;
  * Answers a request. What it has not sent when it returns, the server sends: an answer without any
  * body is one too. ctx ends when the server is closed; the client's leaving shows in what reading
  * and writing return. A negative code becomes status 500 when nothing was sent yet (a body that is
- * too long, cut off or too slow: 413, 400, 408), and otherwise the end of the connection.
+ * too long, cut off or too slow: 413, 400, 408), and otherwise the end of the connection, behind
+ * what there is of the answer. 0 and any positive number are success: "return rn_http_write(...)"
+ * will do.
  */
 typedef int rn_http_handler(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg);
 
@@ -80,17 +82,26 @@ typedef struct rn_http_chain rn_http_chain;
 typedef int rn_http_middleware(rn_ctx *ctx, rn_http_request *req, rn_http_response *res,
                                rn_http_chain *next, void *arg);
 
-/* One line of an access log; everything in it is valid during the call only. */
+/*
+ * One line of an access log; everything in it is valid during the call only.
+ *
+ * A request has a line when its head was read, and one that was refused without being read so far;
+ * that is, one line for each answer, and one with status 0 for a request that got none because the
+ * connection failed before. .err and .bytes_out know of the socket what it said until then: an
+ * answer that waits to go out with those to further requests, which have come already, counts as
+ * sent, and what the client's system has taken need not have reached the client.
+ */
 typedef struct rn_http_log {
     const char *method; /* as sent; "" when the request could not be read so far */
     const char *target; /* likewise */
     int status;         /* of the answer; 0: none was sent */
     int minor_version;  /* of HTTP/1.x */
-    uint64_t bytes_in;  /* of the body, as read; and as sent: */
-    uint64_t bytes_out; /* of the body */
+    uint64_t bytes_in;  /* of the request's body, as read, framing left out */
+    uint64_t bytes_out; /* of the answer's body, as the socket took it, likewise; HEAD: 0 */
     rn_duration took;   /* ns from the end of the head to the end of the answer */
     const rn_address *peer;
-    int err; /* 0, or why the answer was an error or did not get through */
+    int err; /* 0, or the first of: what the handler returned, how reading the body failed, how
+                sending the answer failed */
 } rn_http_log;
 
 /* How to make a server; zero is the default of each field. */
@@ -143,9 +154,15 @@ RN_API int rn_http_route(rn_http_server *s, const char *method, const char *patt
                          rn_http_handler *fn, void *arg);
 
 /*
- * rn_http_use - put a middleware around every answer, also around 404 and 405.
+ * rn_http_use - put a middleware around every answer to a request that was read, also around 404
+ * and 405.
  *
- * The first registered is the outermost.
+ * The first registered is the outermost. None sees what is refused before its route is looked for,
+ * and the connection closed: 400, 408, 414, 417, 431, 501 and 505 for a head, and 500 without
+ * memory; .on_request sees them. What a handler's error becomes (500, and 400, 408 and 413 for a
+ * body) is made when the middleware has returned. It has the fields that were set before the
+ * handler was called, or the middleware that failed, but for those that speak of the content
+ * (Content-Type, Content-Encoding, ETag and so on) and Date.
  *
  * Caller   one fiber or thread, before rn_http_serve.
  * Returns  0         registered
@@ -160,7 +177,7 @@ RN_API int rn_http_use(rn_http_server *s, rn_http_middleware *fn, void *arg);
  *
  * Caller   the middleware that was given next, at most once.
  * Blocks   as long as those take.
- * Returns  what they returned.
+ * Returns  what they returned; 0 for a positive number.
  */
 RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
                         rn_http_response *res);

@@ -40,14 +40,18 @@ static int give_up(struct rn_http_request *req, int err, int status, rn_http_ref
 
 /* ---- from the connection ---- */
 
-/* What waits to be sent goes first: the client may send the body only when it has seen that. */
+/*
+ * What waits to be sent goes first: the client may send the body only when it has seen that. "100
+ * Continue" stands before an answer: when one has begun, it would be taken for a part of that.
+ */
 static int prepare_wait(rn_ctx *ctx, struct rn_http_request *req)
 {
     int err = 0;
 
-    if (req->body.awaited)
+    if (req->body.awaited && req->conn->work->response.stage == RESPONSE_OPEN) {
         err = conn_put(req->conn, ctx, go_on, sizeof go_on - 1);
-    req->body.awaited = false;
+        req->body.awaited = err != 0;
+    }
     return err == 0 ? conn_flush(req->conn, ctx) : err;
 }
 
@@ -190,14 +194,21 @@ bool body_is_short(const struct rn_http_request *req)
     return body->chunked || body->left <= SKIP_BYTES_MAX;
 }
 
+bool body_is_open(const struct body *body)
+{
+    return body->chunked && body->chunk.state != CHUNK_END;
+}
+
+/* No limit of the handler's counts here: nobody is refused for what is passed over. */
 bool body_skip(rn_ctx *ctx, struct rn_http_request *req)
 {
     struct body *body = &req->body;
+    uint64_t most = body->taken + SKIP_BYTES_MAX;
     char nowhere[1024];
     ssize_t n = 1;
 
-    body->bytes_max = body->taken + SKIP_BYTES_MAX;
-    while (n > 0 && !body_ended(body))
+    body->bytes_max = RN_HTTP_UNLIMITED;
+    while (n > 0 && !body_ended(body) && body->taken + body->chunk.left <= most)
         n = body_read(ctx, req, nowhere, sizeof nowhere);
     return n >= 0 && body_ended(body);
 }

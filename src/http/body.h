@@ -34,6 +34,9 @@ bool body_ended(const struct body *body);
 /* Whether what is left of it is so little that it is passed over for the sake of the connection. */
 bool body_is_short(const struct rn_http_request *req);
 
+/* Whether more of it may come, and nobody knows how much. */
+bool body_is_open(const struct body *body);
+
 /* Passes over what is left; false: the connection cannot be kept. */
 bool body_skip(rn_ctx *ctx, struct rn_http_request *req);
 

@@ -252,30 +252,41 @@ static int begin_request(struct conn *conn, const struct head_scan *scan)
 
 /* ---- answering ---- */
 
-/* After an answer: the log, and the counters. */
+/* Of an answer; 0: there is none. */
+static int status_sent(const rn_http_response *res)
+{
+    return res->stage == RESPONSE_OPEN ? 0 : res->status;
+}
+
+/* Before a client can have the answer, which thereby has been counted. */
+static void count_answer(struct conn *conn)
+{
+    server_count(&conn->server->by_class[status_sent(&conn->work->response) / 100]);
+}
+
+/* After an answer: it is known then whether it got through, unless it waits for others. */
 static void record(struct conn *conn, rn_time end, int err)
 {
     rn_http_server *s = conn->server;
     rn_http_request *req = &conn->work->request;
     rn_http_response *res = &conn->work->response;
-    int status = res->stage == RESPONSE_OPEN ? 0 : res->status;
 
-    server_count(&s->by_class[status / 100]);
     if (s->config.on_request == NULL)
         return;
+    if (err == 0)
+        err = response_err(res);
     const char *method = req->head.method.at, *target = req->head.pieces.target.at;
-    s->config.on_request(s->config.events_arg,
-                         &(rn_http_log){
-                             .method = method == NULL ? "" : method,
-                             .target = target == NULL ? "" : target,
-                             .status = status,
-                             .minor_version = req->head.pieces.minor,
-                             .bytes_in = req->body.taken,
-                             .bytes_out = response_has_body(res) ? res->written : 0,
-                             .took = end - req->began,
-                             .peer = rn_http_peer(req),
-                             .err = err != 0 ? err : res->err,
-                         });
+    s->config.on_request(s->config.events_arg, &(rn_http_log){
+                                                   .method = method == NULL ? "" : method,
+                                                   .target = target == NULL ? "" : target,
+                                                   .status = status_sent(res),
+                                                   .minor_version = req->head.pieces.minor,
+                                                   .bytes_in = req->body.taken,
+                                                   .bytes_out = response_sent(res),
+                                                   .took = end - req->began,
+                                                   .peer = rn_http_peer(req),
+                                                   .err = err,
+                                               });
 }
 
 /* Routes that wait for something must not hold up the answers before theirs. */
@@ -287,6 +298,11 @@ static void learn(struct route *route, rn_duration took)
         atomic_fetch_sub_explicit(&route->slow, 1, memory_order_relaxed);
 }
 
+static bool input_is_empty(const struct input *in)
+{
+    return in->begin == in->end;
+}
+
 static enum turn answer(struct conn *conn)
 {
     struct work *work = conn->work;
@@ -296,13 +312,18 @@ static enum turn answer(struct conn *conn)
     rn_ctx *ctx = conn->ctx;
 
     bool slow = route != NULL && atomic_load_explicit(&route->slow, memory_order_relaxed) > 0;
-    if (slow && conn_flush(conn, ctx) != 0)
+    if (slow && conn_flush(conn, ctx) != 0) {
+        count_answer(conn);
+        record(conn, rn_now(), 0);
         return TURN_END;
-    int err = dispatch(ctx, req, res);
-    response_end(ctx, res, err);
+    }
+    int err = response_end(ctx, res, dispatch(ctx, req, res));
     rn_time end = rn_now();
     if (route != NULL)
         learn(route, end - req->began);
+    count_answer(conn);
+    if (res->close || input_is_empty(&work->input))
+        conn_flush(conn, ctx); /* nothing comes that it might wait for */
     record(conn, end, err != 0 ? err : req->body.err);
     if (res->err == 0 && !res->close && (body_ended(&req->body) || body_skip(ctx, req)))
         return TURN_SERVE;
@@ -317,6 +338,7 @@ static enum turn refuse(struct conn *conn, int status)
 {
     count_refusal(conn->server, status);
     response_refuse(conn->ctx, &conn->work->response, status);
+    count_answer(conn);
     conn_flush(conn, conn->ctx);
     record(conn, rn_now(), 0);
     conn->linger = true;
@@ -336,7 +358,7 @@ static enum turn serve_one(struct conn *conn)
     req->head.pieces.minor = 1;
     req->head.keep = false;
     req->body = (struct body){0};
-    work->response.err = 0;
+    work->response.err = work->response.cut = 0;
     int status = read_head(conn, &scan);
     req->began = rn_now();
     if (status == NO_REQUEST)

@@ -126,11 +126,28 @@ static ssize_t send_some(struct conn *conn, rn_ctx *ctx, const struct sending *s
     return send_waiting(conn, ctx, s);
 }
 
-/* The connection is of no more use. */
+/*
+ * Whether nothing is wrong but that a context of the handler's own has ended. Of a stream nobody
+ * knows what it does with the bytes of a call that has ended so.
+ */
+static bool is_handlers_own(struct conn *conn, rn_ctx *ctx)
+{
+    return ctx != conn->ctx && conn->stream == NULL && rn_ctx_err(ctx) != 0 &&
+           rn_ctx_err(conn->ctx) == 0;
+}
+
+/* The answer ends here; the connection is of no more use, unless it is the handler's own wish. */
 static int fail(struct conn *conn, rn_ctx *ctx, int err)
 {
     struct rn_http_response *res = &conn->work->response;
 
+    if (res->err == 0 && is_handlers_own(conn, ctx)) {
+        if (res->stage != RESPONSE_OPEN) {
+            res->cut = err;
+            res->close = true;
+        }
+        return err;
+    }
     if (res->err == 0) {
         res->err = err;
         if (err == -ETIMEDOUT && rn_ctx_err(ctx) == 0)
@@ -142,18 +159,44 @@ static int fail(struct conn *conn, rn_ctx *ctx, int err)
     return res->err;
 }
 
+static uint64_t count_rest(const struct sending *s)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        bytes += s->parts[i].iov_len;
+    return bytes;
+}
+
 static int send_all(struct conn *conn, rn_ctx *ctx, struct sending *s, int flags)
 {
-    if (conn->work->response.err != 0)
+    if (conn->work->response.err != 0) {
+        conn->work->response.unsent += count_rest(s);
         return conn->work->response.err;
+    }
     advance(s, 0);
     while (s->n > 0) {
         ssize_t n = send_some(conn, ctx, s, flags);
-        if (n < 0)
+        if (n < 0) {
+            conn->work->response.unsent += count_rest(s);
             return fail(conn, ctx, (int)n);
+        }
         advance(s, (size_t)n);
     }
     return 0;
+}
+
+/* What of the output buffer was not sent stays there, for answers before this one. */
+static void keep_rest(struct work *work, const struct sending *s)
+{
+    char *begin = s->n > 0 ? s->parts->iov_base : NULL;
+
+    if (begin < work->output_buffer || begin >= work->output_buffer + work->output) {
+        work->output = 0;
+        return;
+    }
+    work->output = s->parts->iov_len;
+    memmove(work->output_buffer, begin, work->output);
 }
 
 static int send_parts(struct conn *conn, rn_ctx *ctx, const struct iovec *parts, size_t n,
@@ -166,7 +209,10 @@ static int send_parts(struct conn *conn, rn_ctx *ctx, const struct iovec *parts,
     if (n > 0)
         memcpy(all + 1, parts, n * sizeof *parts);
     int err = send_all(conn, ctx, &s, flags);
-    work->output = 0;
+    if (work->response.err == 0 && err != 0)
+        keep_rest(work, &s);
+    else
+        work->output = 0;
     return err;
 }
 
@@ -188,9 +234,8 @@ int conn_put(struct conn *conn, rn_ctx *ctx, const void *data, size_t size)
 
 int conn_flush(struct conn *conn, rn_ctx *ctx)
 {
-    if (conn->work->response.err != 0)
-        return conn->work->response.err;
-    return conn->work->output == 0 ? 0 : conn_send(conn, ctx, NULL, 0);
+    struct work *work = conn->work;
+    return work->output == 0 ? work->response.err : conn_send(conn, ctx, NULL, 0);
 }
 
 /* ---- files ---- */
@@ -258,8 +303,10 @@ int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, u
             n = send_file_copied(conn, ctx, file, offset, size);
         else if (n == 0)
             n = send_file_plain(conn, ctx, file, offset, size);
-        if (n <= 0)
+        if (n <= 0) {
+            conn->work->response.unsent += size;
             return fail(conn, ctx, n == 0 ? -EIO : (int)n);
+        }
         offset += n;
         size -= (uint64_t)n;
     }

@@ -42,11 +42,12 @@ static int answer_without_route(rn_ctx *ctx, rn_http_request *req, rn_http_respo
     return err == 0 ? rn_http_error(ctx, res, 405, NULL) : err;
 }
 
-int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req, rn_http_response *res)
+static int call_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req, rn_http_response *res)
 {
     const rn_http_server *s = req->conn->server;
     const struct route *route = req->match.route;
 
+    fields_mark(&res->fields);
     if (next->at < s->middleware_count) {
         const struct middleware *middleware = &s->middleware[next->at];
         return middleware->fn(ctx, req, res, &(rn_http_chain){next->at + 1}, middleware->arg);
@@ -54,6 +55,13 @@ int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req, rn_http
     if (route == NULL)
         return answer_without_route(ctx, req, res);
     return route->fn(ctx, req, res, route->arg);
+}
+
+/* What they return is a code: rn_http_write's number of bytes is no failure. */
+int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req, rn_http_response *res)
+{
+    int err = call_next(ctx, next, req, res);
+    return err < 0 ? err : 0;
 }
 
 int dispatch(rn_ctx *ctx, rn_http_request *req, rn_http_response *res)

@@ -9,7 +9,7 @@ void fields_reset(struct fields *fields)
     if (fields->text != NULL && fields->text != fields->first)
         free(fields->text);
     fields->text = fields->first;
-    fields->used = 0;
+    fields->used = fields->mark = 0;
     fields->size = sizeof fields->first;
 }
 
@@ -69,6 +69,27 @@ void fields_remove(struct fields *fields, const char *name, size_t bytes)
         }
         memmove(line, line + length, fields->used - at - length);
         fields->used -= length;
+        if (at < fields->mark)
+            fields->mark -= length;
         bytes -= length;
     }
+}
+
+void fields_mark(struct fields *fields)
+{
+    fields->mark = fields->used;
+}
+
+/* Not "Content-*": Content-Security-Policy, for one, speaks of every answer. */
+void fields_back(struct fields *fields)
+{
+    static const char *const of_content[] = {
+        "Content-Type",  "Content-Encoding",    "Content-Language", "Content-Location",
+        "Content-Range", "Content-Disposition", "Content-MD5",      "Content-Digest",
+        "ETag",          "Last-Modified",       "Accept-Ranges",    "Date",
+    };
+
+    fields->used = fields->mark;
+    for (size_t i = 0; i < sizeof of_content / sizeof *of_content; i++)
+        fields_remove(fields, of_content[i], fields->used);
 }

@@ -12,6 +12,7 @@
 struct fields {
     char *text; /* lines "Name: value\r\n" */
     size_t used, size;
+    size_t mark; /* up to here they are kept when a handler fails */
     char first[FIELDS_FIRST_BYTES];
 };
 
@@ -23,5 +24,11 @@ int fields_add(struct fields *fields, const char *name, const char *value, size_
 
 /* Takes away the fields of a name that begin within the first `bytes`. */
 void fields_remove(struct fields *fields, const char *name, size_t bytes);
+
+/* From here on, fields are those of a handler, or of a middleware further in. */
+void fields_mark(struct fields *fields);
+
+/* Takes away those behind the mark, those that speak of the content, and Date. */
+void fields_back(struct fields *fields);
 
 #endif

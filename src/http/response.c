@@ -24,6 +24,11 @@ bool response_has_body(const rn_http_response *res)
     return !res->head_only && status_has_body(res->status);
 }
 
+int response_err(const rn_http_response *res)
+{
+    return res->err != 0 ? res->err : res->cut;
+}
+
 void response_begin(struct conn *conn, bool head_only)
 {
     rn_http_response *res = &conn->work->response;
@@ -32,11 +37,18 @@ void response_begin(struct conn *conn, bool head_only)
     res->stage = RESPONSE_OPEN;
     res->status = 200;
     res->content_length = LENGTH_UNKNOWN;
-    res->has_date = res->close = res->chunked = false;
+    res->has_date = res->has_status = res->close = res->chunked = false;
     res->head_only = head_only;
-    res->written = 0;
+    res->written = res->unsent = 0;
     res->buffered = 0;
-    res->err = 0;
+    res->err = res->cut = 0;
+}
+
+uint64_t response_sent(const rn_http_response *res)
+{
+    uint64_t unsent = res->unsent + (response_err(res) != 0 ? res->buffered : 0);
+
+    return response_has_body(res) && res->written > unsent ? res->written - unsent : 0;
 }
 
 /* Whether more has come than this request: of the next one, which then is accepted too. */
@@ -105,14 +117,15 @@ static size_t make_lead(char *lead, const rn_http_response *res, int64_t length)
     return (size_t)(at - lead);
 }
 
-int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
+/* goes_on: the handler may read more of the request's body, behind this. */
+static int put_head(rn_ctx *ctx, rn_http_response *res, int64_t length, bool goes_on)
 {
     struct conn *conn = res->conn;
     char lead[LEAD_BYTES_MAX];
 
     if (res->stage != RESPONSE_OPEN)
         return -EBUSY;
-    res->close = must_close(res);
+    res->close = must_close(res) || (!goes_on && body_is_open(&conn->work->request.body));
     if (length < 0 && response_has_body(res)) {
         res->chunked = conn->work->request.head.pieces.minor > 0;
         res->close |= !res->chunked; /* its end is the connection's */
@@ -124,6 +137,11 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
     if (err == 0 && res->fields.used > 0)
         err = conn_put(conn, ctx, res->fields.text, res->fields.used);
     return err == 0 ? conn_put(conn, ctx, "\r\n", 2) : err;
+}
+
+int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length)
+{
+    return put_head(ctx, res, length, false);
 }
 
 /* ---- the body ---- */
@@ -162,24 +180,45 @@ static int send_body(rn_ctx *ctx, rn_http_response *res, const void *data, size_
     return conn_send(res->conn, ctx, parts, n);
 }
 
+/*
+ * Whether all of an answer to HEAD is on its way: behind a head that tells no length nothing is
+ * counted. Who writes on without an end has to be told, for no client's leaving will do it.
+ */
+static bool head_was_all(const rn_http_response *res)
+{
+    return res->head_only && res->stage == RESPONSE_STREAMING && res->content_length < 0;
+}
+
 /* The head, if it is not on its way, and the buffer. */
 static int stream(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
-    int err = res->stage == RESPONSE_OPEN ? response_head(ctx, res, res->content_length) : 0;
+    int err = res->stage == RESPONSE_OPEN ? put_head(ctx, res, res->content_length, true) : 0;
+    if (err == 0 && head_was_all(res))
+        err = -EPIPE;
     return err == 0 ? send_body(ctx, res, data, size) : err;
+}
+
+/* Of a body that nobody gets: for HEAD, as long as with GET it would wait in the buffer. */
+static ssize_t count(rn_ctx *ctx, rn_http_response *res, size_t size)
+{
+    if (head_was_all(res))
+        return -EPIPE;
+    if (!res->head_only || res->content_length >= 0 || res->written <= sizeof res->buffer)
+        return (ssize_t)size;
+    return stream(ctx, res, NULL, 0);
 }
 
 ssize_t rn_http_write(rn_ctx *ctx, rn_http_response *res, const void *data, size_t size)
 {
     if (res->stage == RESPONSE_WHOLE)
         return -EBUSY;
-    if (res->err != 0)
-        return res->err;
+    if (response_err(res) != 0)
+        return response_err(res);
     if (res->content_length >= 0 && size > (uint64_t)res->content_length - res->written)
         return -EMSGSIZE;
     res->written += size;
     if (!response_has_body(res))
-        return (ssize_t)size;
+        return count(ctx, res, size);
     if (size <= sizeof res->buffer - res->buffered) {
         memcpy(res->buffer + res->buffered, data, size);
         res->buffered += size;
@@ -214,10 +253,13 @@ int rn_http_printf(rn_ctx *ctx, rn_http_response *res, const char *format, ...)
 
 int rn_http_flush(rn_ctx *ctx, rn_http_response *res)
 {
-    if (res->err != 0)
-        return res->err;
+    if (response_err(res) != 0)
+        return response_err(res);
     int err = res->stage == RESPONSE_WHOLE ? 0 : stream(ctx, res, NULL, 0);
-    return err == 0 ? conn_flush(res->conn, ctx) : err;
+    if (err != 0 && !head_was_all(res))
+        return err;
+    int failed = conn_flush(res->conn, ctx);
+    return failed != 0 ? failed : err;
 }
 
 int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t offset,
@@ -225,8 +267,8 @@ int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t o
 {
     if (res->stage != RESPONSE_STREAMING || res->chunked)
         return -EBUSY;
-    if (res->err != 0)
-        return res->err;
+    if (response_err(res) != 0)
+        return response_err(res);
     int err = send_body(ctx, res, NULL, 0);
     res->written += size;
     return err == 0 && response_has_body(res) ? conn_send_file(res->conn, ctx, file, offset, size)
@@ -277,20 +319,30 @@ int rn_http_redirect(rn_ctx *ctx, rn_http_response *res, int status, const char 
 
 /* ---- the end ---- */
 
+/* The connection ends behind what there is of it; whole answers, this or earlier ones, go out. */
 static void cut_off(rn_http_response *res, int err)
 {
-    if (res->err == 0)
-        res->err = err;
+    if (res->cut == 0)
+        res->cut = err;
     res->close = true;
     res->stage = RESPONSE_WHOLE;
+}
+
+/* Whether the body could not be read, and the handler says nothing at all of it. */
+static bool is_silent(const rn_http_response *res)
+{
+    return res->conn->work->request.body.status != 0 && res->written == 0 && !res->has_status;
 }
 
 /* A handler failed, or the body could not be read, and nothing was said of it yet. */
 static void end_failed(rn_ctx *ctx, rn_http_response *res, int status)
 {
-    fields_reset(&res->fields);
+    fields_back(&res->fields);
     res->content_length = LENGTH_UNKNOWN;
     res->has_date = false;
+    if (rn_http_error(ctx, res, status, NULL) == 0 || res->stage != RESPONSE_OPEN)
+        return;
+    fields_reset(&res->fields); /* they leave no room for the type */
     rn_http_error(ctx, res, status, NULL);
 }
 
@@ -325,26 +377,29 @@ static void end_streaming(rn_ctx *ctx, rn_http_response *res)
     res->stage = RESPONSE_WHOLE;
 }
 
-void response_end(rn_ctx *ctx, rn_http_response *res, int err)
+int response_end(rn_ctx *ctx, rn_http_response *res, int err)
 {
     const struct body *body = &res->conn->work->request.body;
 
+    if (err == -EPIPE && response_err(res) == 0 && head_was_all(res))
+        err = 0;
     if (res->stage == RESPONSE_WHOLE) {
         if (err != 0)
             cut_off(res, err);
-    } else if (res->err != 0) {
-        cut_off(res, res->err);
+    } else if (response_err(res) != 0) {
+        cut_off(res, response_err(res));
     } else if (res->stage == RESPONSE_STREAMING) {
         if (err != 0)
             cut_off(res, err);
         else
             end_streaming(ctx, res);
-    } else if (err != 0 || (body->status != 0 && res->written == 0)) {
+    } else if (err != 0 || is_silent(res)) {
         res->close |= body->status != 0;
         end_failed(ctx, res, body->status != 0 ? body->status : 500);
     } else {
         end_open(ctx, res);
     }
+    return err;
 }
 
 void response_refuse(rn_ctx *ctx, rn_http_response *res, int status)

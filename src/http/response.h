@@ -19,8 +19,15 @@ void response_begin(struct conn *conn, bool head_only);
 /* Whether the status and the method let it have a body on the wire. */
 bool response_has_body(const rn_http_response *res);
 
+/* Why nothing more of it can be sent, or 0. */
+int response_err(const rn_http_response *res);
+
+/* Bytes of the body that the socket has taken, or that wait in the connection's output. */
+uint64_t response_sent(const rn_http_response *res);
+
 /*
- * Puts the head into the connection's output; the body of that length follows, if it has one.
+ * Puts the head into the connection's output; the body of that length follows, if it has one. What
+ * the handler has not read of the request's body it does not read any more.
  * 0, -EBUSY, or a code of conn_send.
  */
 int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length);
@@ -33,8 +40,11 @@ int response_head(rn_ctx *ctx, rn_http_response *res, int64_t length);
 int response_send_file(rn_ctx *ctx, rn_http_response *res, rn_fd file, int64_t offset,
                        uint64_t size);
 
-/* The handler has returned err: makes the answer whole, whatever it left undone. */
-void response_end(rn_ctx *ctx, rn_http_response *res, int err);
+/*
+ * The handler has returned err: makes the answer whole, whatever it left undone. Returns err, or 0
+ * when that only says that HEAD wants no more.
+ */
+int response_end(rn_ctx *ctx, rn_http_response *res, int err);
 
 /* Answers with a status and its words, and closes the connection: for requests that are refused. */
 void response_refuse(rn_ctx *ctx, rn_http_response *res, int status);

@@ -17,6 +17,7 @@ int rn_http_status(rn_http_response *res, int status)
     if (status < 200 || status > 599)
         return rn_error_with(-EINVAL, "http response: no status %d", status);
     res->status = status;
+    res->has_status = true;
     return 0;
 }
 

@@ -50,12 +50,15 @@ struct rn_http_response {
     struct fields fields;
     int64_t content_length; /* as the handler set it; -1: not */
     bool has_date;          /* the handler set one */
+    bool has_status;        /* likewise */
     bool close;             /* the connection ends with this answer */
     bool head_only;         /* for HEAD */
     bool chunked;
     uint64_t written; /* bytes of the body, the buffer included */
+    uint64_t unsent;  /* bytes at the end that the socket did not take, when it failed */
     size_t buffered;  /* bytes of the body in buffer */
-    int err;          /* why it could not be sent */
+    int err;          /* why it could not be sent: the connection carries nothing more */
+    int cut;          /* why it ends early, or nothing may follow it: what is finished goes out */
     char buffer[RN_HTTP_BUFFER];
 };
 

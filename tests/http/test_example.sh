@@ -95,6 +95,7 @@ matches "and is told when to come again" "$(ask -D - -o /dev/null "$at/limited")
 events=$(ask -N "$at/ticks" 2>/dev/null | head -n 5)
 matches "events have a kind" "$events" '^event: tick$'
 matches "events have data" "$events" "^data: $number$"
+matches "HEAD of events comes back" "$(ask -I "$at/ticks" | tr -d '\r')" '^Content-Type: text/event-stream$'
 
 for i in 1 2 3; do
     is "failure $i of the backend" "$(status_of "$at/work?fail=1")" 502

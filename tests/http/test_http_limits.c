@@ -142,6 +142,33 @@ TEST_FIBER(bodies)
     site_stop(&site);
 }
 
+/* A handler that says something itself of a body that is too long, in the way of the query. */
+static int accept_anyway(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    char *data;
+    const char *how = rn_http_query(req);
+
+    (void)arg;
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), -EMSGSIZE);
+    if (strcmp(how, "silent") != 0)
+        EXPECT_OK(rn_http_status(res, 202));
+    return strcmp(how, "failed") == 0 ? -EMSGSIZE : 0;
+}
+
+TEST_FIBER(a_status_of_the_handler_stands)
+{
+    site_new(&site, &(rn_http_server_config){.body_bytes_max = 10});
+    EXPECT_OK(rn_http_route(site.server, "POST", "/", accept_anyway, NULL));
+    site_start(&site);
+    EXPECT_ANSWER(&site, POST("Content-Length: 11\r\n") "0123456789a",
+                  "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    EXPECT_STATUS(
+        &site, "POST /?silent HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n0123456789a", 413);
+    EXPECT_STATUS(
+        &site, "POST /?failed HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n0123456789a", 413);
+    site_stop(&site);
+}
+
 /* A client that waits for permission is refused before it sends anything. */
 TEST_FIBER(a_large_body_is_not_asked_for)
 {
@@ -469,6 +496,78 @@ TEST_VIRTUAL(a_reader_that_stops)
     EXPECT_EQ(stats.refused[RN_HTTP_SLOW_READER], 1);
     EXPECT_EQ(stats.connections, 0);
     rn_fd_close(fd);
+    site_stop(&site);
+}
+
+/* What the log says of the requests, one after the other. */
+struct notes {
+    rn_http_log line[4];
+    int n;
+};
+
+static void note(void *arg, const rn_http_log *entry)
+{
+    struct notes *notes = arg;
+
+    EXPECT(notes->n < 4);
+    notes->line[notes->n] = *entry;
+    notes->line[notes->n++].target = strcmp(entry->target, "/") == 0 ? "/" : "other";
+}
+
+static int answer_larger(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    (void)req, (void)arg;
+    rn_sleep(ctx, RN_SECOND); /* so the client has left, in virtual time */
+    return rn_http_reply(ctx, res, 200, NULL, large, 5000);
+}
+
+/* The log tells what the socket took, not what was to be sent. */
+TEST_VIRTUAL(log_of_a_reader_that_stops)
+{
+    struct notes notes = {.n = 0};
+    int sent = 0;
+
+    site_new_at_once(&site, &(rn_http_server_config){.on_request = note, .events_arg = &notes});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_large, &sent));
+    site_start(&site);
+    rn_fd fd = dial(&site);
+    send_text(fd, GET);
+    rn_sleep(NULL, 90 * RN_SECOND);
+    EXPECT_EQ(notes.n, 1);
+    EXPECT_EQ(notes.line[0].err, -ETIMEDOUT);
+    EXPECT(notes.line[0].bytes_out > 0 && notes.line[0].bytes_out < sizeof large);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+/* The client has left before the answer is sent, and before that of the request behind it. */
+TEST_VIRTUAL(log_of_answers_that_do_not_get_through)
+{
+    struct notes notes = {.n = 0};
+
+    site_new_at_once(&site, &(rn_http_server_config){.on_request = note, .events_arg = &notes});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_larger, NULL));
+    EXPECT_OK(rn_http_route(site.server, "GET", "/quick", answer_text, "ok"));
+    site_start(&site);
+    rn_fd fd = dial(&site);
+    send_text(fd, GET);
+    rn_sleep(NULL, RN_MILLISECOND);
+    rn_fd_close(fd);
+    rn_sleep(NULL, 5 * RN_SECOND);
+    EXPECT_EQ(notes.n, 1);
+    EXPECT_EQ(notes.line[0].err, -EPIPE);
+    EXPECT_EQ(notes.line[0].status, 200);
+    EXPECT_EQ(notes.line[0].bytes_out, 0);
+    /* The route counts as slow now, so what waits is sent before it is asked. */
+    fd = dial(&site);
+    send_text(fd, "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n" GET);
+    rn_fd_close(fd);
+    rn_sleep(NULL, 5 * RN_SECOND);
+    EXPECT_EQ(notes.n, 3);
+    EXPECT_EQ(notes.line[1].status, 200);
+    EXPECT_STR(notes.line[2].target, "/");
+    EXPECT_EQ(notes.line[2].status, 0);
+    EXPECT_EQ(notes.line[2].err, -EPIPE);
     site_stop(&site);
 }
 

@@ -248,6 +248,50 @@ TEST_FIBER(continue_is_said_when_it_is_awaited)
     site_stop(&site);
 }
 
+/* Begins its answer before it reads, in the way that the query says. */
+static int answer_first(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    char *data;
+
+    (void)arg;
+    if (strcmp(rn_http_query(req), "reply") == 0) {
+        EXPECT_OK(rn_http_reply(ctx, res, 200, NULL, "first", 5));
+    } else {
+        EXPECT_OK(rn_http_printf(ctx, res, "first"));
+        EXPECT_OK(rn_http_flush(ctx, res));
+    }
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), 4);
+    return strcmp(rn_http_query(req), "reply") == 0 ? 0 : rn_http_printf(ctx, res, "%s", data);
+}
+
+TEST_FIBER(continue_is_not_said_within_an_answer)
+{
+    request_site("POST", "/", answer_first, NULL);
+    EXPECT_ANSWER(&site,
+                  "POST /?flush HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                  "Content-Length: 4\r\n\r\nbody",
+                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                  "5\r\nfirst\r\n4\r\nbody\r\n0\r\n\r\n");
+    static const char *const hows[] = {"flush", "reply"};
+    for (int i = 0; i < 2; i++) {
+        char request[128];
+        rn_fd fd = dial(&site);
+        snprintf(request, sizeof request,
+                 "POST /?%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                 "Content-Length: 4\r\n\r\n",
+                 hows[i]);
+        send_text(fd, request);
+        hear_until(fd, "\r\n\r\n");
+        send_text(fd, "body");
+        struct heard heard = hear_all(fd);
+        EXPECT(strstr(heard.text, "100 Continue") == NULL);
+        EXPECT(strstr(heard.text, "first") != NULL);
+        free(heard.text);
+        rn_fd_close(fd);
+    }
+    site_stop(&site);
+}
+
 /* Without the body, nobody knows where the next request would begin. */
 TEST_FIBER(a_body_that_was_not_asked_for_ends_the_connection)
 {
@@ -268,14 +312,73 @@ TEST_FIBER(a_short_body_that_nobody_reads_is_passed_over)
 {
     request_site("POST", "/", answer_text, "ok");
     char *heard = exchange(&site, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
-                                  "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
-                                  "\r\n4\r\nbody\r\n0\r\n\r\n"
                                   "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n");
     EXPECT_STR(heard, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
-                      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
                       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
                       "Content-Type: text/plain\r\n\r\nok");
     free(heard);
+    site_stop(&site);
+}
+
+static void at_once_site(rn_http_handler *fn, void *arg)
+{
+    site_new_at_once(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "POST", "/", fn, arg));
+    site_start(&site);
+}
+
+/* Nobody knows how long it is: whatever the pieces in which it comes, the connection ends. */
+TEST_VIRTUAL(chunks_that_nobody_reads_end_the_connection)
+{
+    static const char refusal[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
+                                  "Content-Type: text/plain\r\n\r\nok";
+    rn_http_server_stats stats;
+
+    at_once_site(answer_text, "ok");
+    EXPECT_ANSWER(&site,
+                  "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "4\r\nbody\r\n0\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\n\r\n",
+                  refusal);
+    rn_fd fd = dial(&site);
+    send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\n");
+    send_body(fd, 70000, 70000);
+    struct heard heard = hear_all(fd);
+    drop_dates(heard.text);
+    EXPECT_STR(heard.text, refusal);
+    free(heard.text);
+    rn_fd_close(fd);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_LARGE_BODY], 0);
+    EXPECT_EQ(stats.by_class[2], 2);
+    site_stop(&site);
+}
+
+/* The answer has begun, and the handler might have read on: the body is passed over. */
+static int flush_only(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    (void)req, (void)arg;
+    return rn_http_flush(ctx, res);
+}
+
+TEST_VIRTUAL(chunks_behind_an_answer_are_passed_over)
+{
+    rn_http_server_stats stats;
+
+    at_once_site(flush_only, NULL);
+    rn_fd fd = dial(&site);
+    for (int i = 0; i < 3; i++) {
+        send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\n");
+        send_body(fd, i < 2 ? 20000 : 70000, 5000);
+    }
+    struct heard heard = hear_all(fd);
+    drop_dates(heard.text);
+    EXPECT_STR(heard.text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    free(heard.text);
+    rn_fd_close(fd);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_LARGE_BODY], 0);
     site_stop(&site);
 }
 
@@ -303,6 +406,33 @@ TEST_FIBER(a_client_that_leaves_in_its_body)
     EXPECT_STATUS(&site, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbo",
                   400);
     EXPECT_EQ(n, -ECONNRESET);
+    site_stop(&site);
+}
+
+/* A context of the handler's own ends: the body can be read on, and the connection is kept. */
+static int read_in_two(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    rn_ctx *brief = rn_ctx_with_timeout(ctx, RN_SECOND);
+    char *data;
+
+    (void)arg;
+    EXPECT_EQ(rn_http_read_all(brief, req, &data), -ETIMEDOUT);
+    rn_ctx_release(brief);
+    EXPECT_EQ(rn_http_read_all(ctx, req, &data), 4);
+    return rn_http_printf(ctx, res, "%s", data);
+}
+
+TEST_VIRTUAL(a_body_is_read_on_after_a_deadline)
+{
+    at_once_site(read_in_two, NULL);
+    rn_fd fd = dial(&site);
+    for (int i = 0; i < 2; i++) {
+        send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+        rn_sleep(NULL, 2 * RN_SECOND);
+        send_text(fd, "body");
+        hear_until(fd, "\r\n\r\nbody");
+    }
+    rn_fd_close(fd);
     site_stop(&site);
 }
 

@@ -72,10 +72,39 @@ TEST_FIBER(what_is_flushed_goes_in_chunks)
                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                   "3\r\none\r\n8\r\ntwothree\r\n0\r\n\r\n");
     EXPECT_ANSWER(&site, GET_OLD, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nonetwothree");
-    EXPECT_ANSWER(&site, HEAD GET,
-                  "HTTP/1.1 200 OK\r\n\r\n"
-                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "3\r\none\r\n8\r\ntwothree\r\n0\r\n\r\n");
+    site_stop(&site);
+}
+
+/* Never ends by itself; the query says whether it flushes, and what it returns. */
+static int write_for_ever(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    ssize_t n = 0;
+
+    (void)arg;
+    while (n >= 0) {
+        n = rn_http_printf(ctx, res, "more and more\n");
+        if (n >= 0 && *rn_http_query(req) == 'f')
+            n = rn_http_flush(ctx, res);
+    }
+    EXPECT_EQ(n, -EPIPE);
+    EXPECT(rn_http_started(res));
+    EXPECT_EQ(rn_http_write(ctx, res, "x", 1), -EPIPE);
+    EXPECT_EQ(rn_http_flush(ctx, res), -EPIPE);
+    EXPECT_EQ(rn_http_reply(ctx, res, 200, NULL, "", 0), -EBUSY);
+    return strchr(rn_http_query(req), '0') != NULL ? 0 : (int)n;
+}
+
+/* The head is all that HEAD gets; the handler ends, and the connection is kept. */
+TEST_FIBER(head_of_a_body_without_end)
+{
+    response_site(write_for_ever);
+    EXPECT_ANSWER(&site,
+                  "HEAD /?f HTTP/1.1\r\nHost: x\r\n\r\nHEAD /?w HTTP/1.1\r\nHost: x\r\n\r\n"
+                  "HEAD /?f0 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /?w0 HTTP/1.1\r\nHost: x\r\n\r\n"
+                  "HEAD /?w HTTP/1.0\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
     site_stop(&site);
 }
 
@@ -148,9 +177,10 @@ TEST_FIBER(long_bodies)
 TEST_FIBER(pieces_that_fill_the_buffer)
 {
     response_site(write_much);
-    char *heard = exchange(&site, "HEAD /?size=99999&piece=10 HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_STR(heard, "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n");
-    free(heard);
+    EXPECT_ANSWER(&site, "HEAD /?size=4096&piece=10 HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n");
+    EXPECT_ANSWER(&site, "HEAD /?size=99999&piece=10&known HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n");
     site_stop(&site);
 }
 
@@ -328,6 +358,73 @@ TEST_FIBER(handlers_that_fail)
     EXPECT_ANSWER(&site, "GET /?long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                   "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nHalf: done\r\n"
                   "\r\nhalfx");
+    site_stop(&site);
+}
+
+/* The answer is whole before the handler fails: it goes out, with those before it. */
+static int reply_and_fail(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    const char *how = rn_http_query(req);
+
+    (void)arg;
+    if (strcmp(how, "well") != 0 && strcmp(how, "half") != 0)
+        EXPECT_EQ(rn_http_reply(ctx, res, 200, NULL, "whole", 5), 0);
+    else
+        EXPECT_EQ(rn_http_printf(ctx, res, "well"), 0);
+    if (strcmp(how, "half") == 0)
+        rn_http_flush(ctx, res);
+    return strcmp(how, "well") == 0 ? 0 : -EIO;
+}
+
+#define WELL "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell"
+#define GET_WELL "GET /?well HTTP/1.1\r\nHost: x\r\n\r\n"
+
+TEST_FIBER(finished_answers_outlive_a_failure)
+{
+    response_site(reply_and_fail);
+    EXPECT_ANSWER(&site, GET, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole");
+    EXPECT_ANSWER(&site, GET_WELL GET_WELL GET GET_WELL,
+                  WELL WELL "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole");
+    EXPECT_ANSWER(&site, GET_WELL "GET /?half HTTP/1.1\r\nHost: x\r\n\r\n" GET_WELL,
+                  WELL "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\n");
+    site_stop(&site);
+}
+
+/* A context of the handler's own has ended: that is nothing wrong with the connection. */
+static int write_too_late(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    rn_ctx *own = rn_ctx_with_cancel(ctx);
+
+    (void)arg;
+    rn_ctx_cancel(own, 0);
+    if (strcmp(rn_http_query(req), "read") == 0) {
+        char byte;
+        EXPECT_EQ(rn_http_read(own, req, &byte, 1), -ECANCELED);
+        EXPECT_EQ(rn_http_error(ctx, res, 504, NULL), 0);
+    } else if (strcmp(rn_http_query(req), "write") == 0) {
+        EXPECT_EQ(rn_http_printf(ctx, res, "lost"), 0);
+        EXPECT_EQ(rn_http_flush(own, res), -ECANCELED);
+        EXPECT_EQ(rn_http_write(ctx, res, "x", 1), -ECANCELED);
+        EXPECT_EQ(rn_http_flush(ctx, res), -ECANCELED);
+    } else {
+        rn_http_printf(ctx, res, "well");
+    }
+    rn_ctx_release(own);
+    return 0;
+}
+
+TEST_FIBER(answers_outlive_a_context_of_the_handler)
+{
+    response_site(write_too_late);
+    char *heard = exchange(&site, GET_WELL "GET /?write HTTP/1.1\r\nHost: x\r\n\r\n" GET_WELL);
+    EXPECT(strncmp(heard, WELL, strlen(WELL)) == 0);
+    EXPECT(strstr(heard + strlen(WELL), "well") == NULL);
+    free(heard);
+    heard = exchange(&site, GET_WELL "POST /?read HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                                     "Content-Length: 4\r\n\r\n");
+    EXPECT(strncmp(heard, WELL, strlen(WELL)) == 0);
+    EXPECT(strstr(heard, "HTTP/1.1 504 ") != NULL);
+    free(heard);
     site_stop(&site);
 }
 

@@ -262,3 +262,120 @@ TEST_FIBER(middleware_in_order)
     EXPECT_EQ(rn_http_route(site.server, "GET", "/late", answer_match, "late"), -EBUSY);
     site_stop(&site);
 }
+
+static int set_and_fail(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    (void)ctx, (void)req, (void)arg;
+    rn_http_set(res, "Outer", "replaced");
+    rn_http_set(res, "Mine", "3");
+    rn_http_set(res, "Content-Type", "text/html");
+    return -EIO;
+}
+
+static int secure(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, rn_http_chain *next,
+                  void *arg)
+{
+    (void)arg;
+    rn_http_set(res, "Outer", "1");
+    rn_http_set(res, "Strict-Transport-Security", "max-age=1");
+    rn_http_set(res, "Content-Security-Policy", "default-src 'self'");
+    rn_http_set(res, "Content-Encoding", "gzip");
+    rn_http_set(res, "Content-Length", "5");
+    rn_http_set(res, "Date", "now");
+    return rn_http_next(ctx, next, req, res);
+}
+
+static int fail_outside(rn_ctx *ctx, rn_http_request *req, rn_http_response *res,
+                        rn_http_chain *next, void *arg)
+{
+    (void)arg;
+    if (*rn_http_query(req) == 0)
+        return rn_http_next(ctx, next, req, res);
+    rn_http_set(res, "Inner", "2");
+    return -EIO;
+}
+
+#define FAILED                                                                                     \
+    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 22\r\n%s"                               \
+    "Strict-Transport-Security: max-age=1\r\nContent-Security-Policy: default-src 'self'\r\n"      \
+    "Content-Type: text/plain; charset=utf-8\r\n\r\nInternal Server Error\n"
+
+/* What was set outside stays, and the server's own Date, which is dropped here, is in its place. */
+TEST_FIBER(fields_of_middleware_outlive_a_failure)
+{
+    struct site site;
+    char expected[1024];
+
+    site_new(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", set_and_fail, NULL));
+    EXPECT_OK(rn_http_use(site.server, secure, NULL));
+    EXPECT_OK(rn_http_use(site.server, fail_outside, NULL));
+    site_start(&site);
+    snprintf(expected, sizeof expected, FAILED, "");
+    EXPECT_ANSWER(&site, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", expected);
+    snprintf(expected, sizeof expected, FAILED, "Outer: 1\r\n");
+    EXPECT_ANSWER(&site, "GET /?outside HTTP/1.1\r\nHost: x\r\n\r\n", expected);
+    site_stop(&site);
+}
+
+/* Fields that leave no room for those of the error give way. */
+static int fill(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, rn_http_chain *next,
+                void *arg)
+{
+    static char value[30000];
+
+    (void)arg;
+    memset(value, 'v', sizeof value - 1);
+    while (rn_http_add(res, "A", value) == 0)
+        ;
+    value[1000] = 0;
+    while (rn_http_add(res, "A", value) == 0)
+        ;
+    value[1] = 0;
+    while (rn_http_add(res, "A", value) == 0)
+        ;
+    return rn_http_next(ctx, next, req, res);
+}
+
+TEST_FIBER(a_failure_is_told_without_room_for_it)
+{
+    struct site site;
+
+    site_new(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", set_and_fail, NULL));
+    EXPECT_OK(rn_http_use(site.server, fill, NULL));
+    site_start(&site);
+    EXPECT_ANSWER(&site, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 22\r\n"
+                  "Content-Type: text/plain; charset=utf-8\r\n\r\nInternal Server Error\n");
+    site_stop(&site);
+}
+
+/* ---- what handlers return ---- */
+
+static int return_bytes(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
+{
+    (void)req, (void)arg;
+    return (int)rn_http_write(ctx, res, "abc", 3);
+}
+
+static int expect_zero(rn_ctx *ctx, rn_http_request *req, rn_http_response *res,
+                       rn_http_chain *next, void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(rn_http_next(ctx, next, req, res), 0);
+    return 7;
+}
+
+TEST_FIBER(positive_numbers_are_success)
+{
+    struct site site;
+
+    site_new(&site, NULL);
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", return_bytes, NULL));
+    EXPECT_OK(rn_http_use(site.server, expect_zero, NULL));
+    site_start(&site);
+    EXPECT_ANSWER(&site, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+    site_stop(&site);
+}
