@@ -168,9 +168,10 @@ RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
 /*
  * rn_http_serve - accept the connections of a listener and serve each on a fiber of its own.
  *
- * Takes the listener over and closes it. When no descriptor is left it waits a little and goes on
- * (rn_http_server_stats.accept_errors). When it returns after rn_http_server_shutdown, requests may
- * be in flight still: shutdown waits for them.
+ * Takes the listener over and closes it. When a connection cannot be accepted, mostly since no
+ * descriptor is left, it waits a little and goes on (rn_http_server_stats.accept_errors): only what
+ * says that the listener itself is of no use ends it. When it returns after
+ * rn_http_server_shutdown, requests may be in flight still: shutdown waits for them.
  *
  * Caller   any thread or fiber; once for each listener.
  * Blocks   the fiber until the server is told to stop, or ctx ends.
@@ -179,8 +180,10 @@ RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
  *          -ETIMEDOUT     ctx's deadline passed; likewise
  *          -EBADF         the listener is closed
  *          -EINVAL        it does not listen
- *          -ENOMEM        out of memory
- *          and what accept(2) says, negated. After the last ones other listeners go on.
+ *          -ENOTSOCK      it is not a socket
+ *          -EOPNOTSUPP    it is a socket without connections
+ *          -ENOMEM        out of memory, before it accepts
+ *          After the last ones other listeners go on.
  */
 RN_API int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener);
 
@@ -254,7 +257,7 @@ typedef struct rn_http_server_stats {
     uint64_t requests;    /* answered, in whatever way */
     uint64_t by_class[6]; /* of these, by status: [2] counts 2xx; [0]: none was sent */
     uint64_t refused[RN_HTTP_REFUSALS]; /* by reason */
-    uint64_t accept_errors;             /* times that accept failed, mostly for descriptors */
+    uint64_t accept_errors;             /* times that accepting failed, mostly for descriptors */
 } rn_http_server_stats;
 
 /*

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* when no descriptor is left */
+#define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* after a failure, mostly that no descriptor is left */
 #define REST_MAX 4096 /* connections that are accepted at the end: what a backlog holds */
 
 /* ---- the list of connections ---- */
@@ -106,10 +106,24 @@ static int await_room(rn_http_server *s, rn_ctx *ctx)
     return err;
 }
 
-/* After what a connection may fail with, and others may be well. */
-static bool is_passing(int err)
+static bool is_listening(rn_fd fd)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+    int on = 0;
+    socklen_t size = sizeof on;
+
+    return getsockopt(rn_fd_number(fd), SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
+}
+
+/*
+ * Whether no connection can be had after it any more. All else passes: accept(2) also tells what
+ * became of a connection while it waited (-ENETDOWN, -EPERM of a firewall, and more), and there may
+ * be a descriptor or memory again.
+ */
+static bool is_final(int err, rn_fd listener)
+{
+    if (err == -EOPNOTSUPP) /* of a connection, or of a socket that has none */
+        return !is_listening(listener);
+    return err == -EBADF || err == -EINVAL || err == -ENOTSOCK;
 }
 
 static int accept_one(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
@@ -119,11 +133,10 @@ static int accept_one(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
 
     if (err == 0)
         err = conn_start(s, fd);
-    if (is_passing(err)) {
-        server_count(&s->accept_errors);
-        err = rn_sleep(ctx, ACCEPT_PAUSE);
-    }
-    return err;
+    if (err == 0 || rn_ctx_err(ctx) != 0 || is_final(err, listener))
+        return err;
+    server_count(&s->accept_errors);
+    return rn_sleep(ctx, ACCEPT_PAUSE);
 }
 
 /* Until ctx ends, or the listener fails. */
@@ -158,6 +171,11 @@ static int accept_now(rn_fd listener, rn_fd *out)
     return err;
 }
 
+static bool is_shortage(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+}
+
 /* What has connected before the listener closes. */
 static void accept_rest(rn_http_server *s, rn_fd listener)
 {
@@ -167,7 +185,7 @@ static void accept_rest(rn_http_server *s, rn_fd listener)
         int err = accept_now(listener, &fd);
         if (err == 0)
             conn_start(s, fd);
-        else if (err != -EINTR && err != -ECONNABORTED)
+        else if (err == -EAGAIN || is_shortage(err) || is_final(err, listener))
             return;
     }
 }
