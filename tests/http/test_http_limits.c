@@ -194,6 +194,45 @@ TEST_FIBER(extensions_and_trailers)
     site_stop(&site);
 }
 
+/* A chunked body: so many chunks, each with so many bytes of extension and of data. */
+static char *make_chunks(size_t chunks, size_t extension, size_t data)
+{
+    char *text = malloc(chunks * (extension + data + 32) + 128), *at = text;
+
+    at += sprintf(at, POST("Transfer-Encoding: chunked\r\n"));
+    for (size_t i = 0; i < chunks; i++) {
+        at += sprintf(at, "%zx;", data);
+        memset(at, 'x', extension);
+        at += extension;
+        at += sprintf(at, "\r\n");
+        memset(at, 'y', data);
+        at += data;
+        at += sprintf(at, "\r\n");
+    }
+    strcpy(at, "0\r\n\r\n");
+    return text;
+}
+
+static void expect_chunks(size_t chunks, size_t extension, size_t data, int status)
+{
+    char *request = make_chunks(chunks, extension, data);
+    EXPECT_STATUS(&site, request, status);
+    free(request);
+}
+
+/* A body cannot be longer than it may by what stands between its data. */
+TEST_FIBER(extensions_of_a_whole_body)
+{
+    limited_site(NULL);
+    expect_chunks(8, 2000, 1, 200);
+    expect_chunks(9, 2000, 1, 400);
+    expect_chunks(1000, 17, 1, 200); /* as much as a chunk may have */
+    expect_chunks(1000, 100, 1, 400);
+    expect_chunks(200, 100, 500, 200); /* signatures, as some clients put them there */
+    expect_chunks(20, 4000, 4096, 200);
+    site_stop(&site);
+}
+
 /* ---- numbers ---- */
 
 TEST_FIBER(requests_of_a_connection)
