@@ -405,7 +405,8 @@ static enum turn open_stream(struct conn *conn)
         return TURN_END;
     int err = transport->open(limited, transport->arg, conn->fd, &conn->stream);
     rn_ctx_release(limited);
-    if (err == 0)
+    conn->opened = err == 0;
+    if (conn->opened)
         return TURN_WAIT;
     conn->stream = NULL;
     server_refuse(s, RN_HTTP_HANDSHAKE);
@@ -417,7 +418,7 @@ static bool take_turns(struct conn *conn)
 {
     enum turn turn = conn->work != NULL ? TURN_SERVE : TURN_WAIT;
 
-    if (conn->server->config.transport != NULL && conn->stream == NULL)
+    if (conn->server->config.transport != NULL && !conn->opened)
         turn = open_stream(conn);
     while (turn == TURN_WAIT || turn == TURN_SERVE)
         turn = turn == TURN_WAIT ? wait_for_request(conn) : serve(conn);
@@ -463,6 +464,7 @@ int conn_serve_stream(rn_http_server *s, void *stream)
     if (conn == NULL)
         return -ENOMEM;
     conn->stream = stream;
+    conn->opened = true;
     server_enter(s, conn);
     take_turns(conn);
     end_work(conn);

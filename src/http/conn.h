@@ -35,7 +35,8 @@ struct conn {
     rn_http_server *server;
     rn_fd fd;
     int number;             /* the descriptor of fd, which only the fiber closes */
-    void *stream;           /* of the transport, or NULL */
+    void *stream;           /* of the transport, which may give NULL for one; */
+    bool opened;            /* there is one, to be read, written and closed */
     rn_ctx *ctx;            /* the fiber's own; guarded by the server's lock, but for the fiber */
     _Atomic(int) state;     /* enum conn_state: set by the fiber, but for CONN_WOKEN */
     enum conn_why why;      /* it is CONN_WOKEN; guarded by the server's lock */

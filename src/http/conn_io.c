@@ -15,7 +15,7 @@
 
 ssize_t conn_read(struct conn *conn, rn_ctx *ctx, void *buffer, size_t size)
 {
-    if (conn->stream != NULL)
+    if (conn->opened)
         return conn->server->config.transport->read(ctx, conn->stream, buffer, size);
     return rn_fd_read(ctx, conn->fd, buffer, size);
 }
@@ -39,7 +39,7 @@ size_t conn_look(struct conn *conn, void *buffer, size_t size)
 {
     ssize_t n;
 
-    if (conn->stream != NULL)
+    if (conn->opened)
         return (size_t)look_through(conn, buffer, size);
     do
         n = recv(conn->number, buffer, size, MSG_DONTWAIT);
@@ -107,7 +107,7 @@ static ssize_t send_waiting(struct conn *conn, rn_ctx *ctx, const struct sending
 
     if (limited == NULL)
         return -ENOMEM;
-    if (conn->stream != NULL)
+    if (conn->opened)
         n = conn->server->config.transport->writev(limited, conn->stream, s->parts, s->n);
     else
         n = rn_fd_writev(limited, conn->fd, s->parts, s->n);
@@ -121,7 +121,7 @@ static ssize_t send_some(struct conn *conn, rn_ctx *ctx, const struct sending *s
 
     if (n != 0)
         return n;
-    if (conn->stream == NULL && (n = try_send(conn, s, flags)) != 0)
+    if (!conn->opened && (n = try_send(conn, s, flags)) != 0)
         return n;
     return send_waiting(conn, ctx, s);
 }
@@ -249,12 +249,12 @@ static ssize_t send_file_copied(struct conn *conn, rn_ctx *ctx, rn_fd file, int6
 int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, uint64_t size)
 {
     /* The head goes into one packet with the beginning of the file. */
-    int err = conn->stream != NULL || size == 0 ? conn_flush(conn, ctx)
-                                                : send_parts(conn, ctx, NULL, 0, MSG_MORE);
+    int err = conn->opened || size == 0 ? conn_flush(conn, ctx)
+                                        : send_parts(conn, ctx, NULL, 0, MSG_MORE);
 
     while (err == 0 && size > 0) {
         ssize_t n = rn_ctx_err(ctx);
-        if (n == 0 && conn->stream != NULL)
+        if (n == 0 && conn->opened)
             n = send_file_copied(conn, ctx, file, offset, size);
         else if (n == 0)
             n = send_file_plain(conn, ctx, file, offset, size);
@@ -287,7 +287,7 @@ static void linger(struct conn *conn)
 
 void conn_hang_up(struct conn *conn)
 {
-    if (conn->stream != NULL) {
+    if (conn->opened) {
         rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
         conn->server->config.transport->close(limited != NULL ? limited : conn->server->ended,
                                               conn->stream);

@@ -236,6 +236,69 @@ TEST_FIBER(idle_ones_are_closed_with_a_goodbye)
     EXPECT_EQ(atomic_load(&closed), 1);
 }
 
+/* ---- a transport that needs no memory for its streams ---- */
+
+static int bare_open(rn_ctx *ctx, void *arg, rn_fd conn, void **stream)
+{
+    (void)ctx;
+    *(rn_fd *)arg = conn;
+    *stream = NULL;
+    atomic_fetch_add(&opened, 1);
+    return 0;
+}
+
+static rn_fd bare; /* the one connection */
+
+static ssize_t bare_read(rn_ctx *ctx, void *stream, void *buffer, size_t size)
+{
+    EXPECT(stream == NULL);
+    return rn_fd_read(ctx, bare, buffer, size);
+}
+
+static ssize_t bare_writev(rn_ctx *ctx, void *stream, const struct iovec *parts, size_t n)
+{
+    EXPECT(stream == NULL);
+    return rn_fd_writev(ctx, bare, parts, n);
+}
+
+static size_t bare_buffered(void *stream)
+{
+    EXPECT(stream == NULL);
+    return 0;
+}
+
+static void bare_close(rn_ctx *ctx, void *stream)
+{
+    EXPECT(stream == NULL);
+    rn_fd_write(ctx, bare, "bye", 3);
+    atomic_fetch_add(&closed, 1);
+}
+
+static const rn_transport bare_transport = {bare_open,     bare_read,  bare_writev,
+                                            bare_buffered, bare_close, &bare};
+
+/* Also when it goes on another fiber, after a while of silence. */
+TEST_VIRTUAL(a_stream_may_be_NULL)
+{
+    site_new_at_once(&site, &(rn_http_server_config){.transport = &bare_transport});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_text, "ok"));
+    site_start(&site);
+    rn_fd fd = dial(&site);
+    for (int i = 0; i < 3; i++) {
+        send_text(fd, GET);
+        hear_until(fd, "\r\n\r\nok");
+        rn_sleep(NULL, 5 * RN_SECOND);
+    }
+    rn_net_close_write(fd);
+    struct heard heard = hear_all(fd);
+    EXPECT_STR(heard.text, "bye");
+    free(heard.text);
+    rn_fd_close(fd);
+    site_stop(&site);
+    EXPECT_EQ(atomic_load(&opened), 1);
+    EXPECT_EQ(atomic_load(&closed), 1);
+}
+
 /* ---- files, with and without a transport ---- */
 
 static void expect_file(const char *body, size_t size)
