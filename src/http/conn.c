@@ -24,11 +24,18 @@ static void conn_fiber(void *arg);
 
 /* ---- waking ---- */
 
+static bool can_wake(int state, enum conn_why why)
+{
+    if (state == CONN_LINGERING)
+        return why == CONN_STOP;
+    return state == CONN_IDLE || state == CONN_FRESH;
+}
+
 bool conn_wake(struct conn *conn, enum conn_why why)
 {
     int state = atomic_load(&conn->state);
 
-    if (state != CONN_IDLE && state != CONN_FRESH)
+    if (!can_wake(state, why))
         return false;
     if (!atomic_compare_exchange_strong(&conn->state, &state, CONN_WOKEN))
         return false;

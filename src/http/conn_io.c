@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_BYTES_MAX (256 * 1024) /* that are read and dropped at the end */
-#define COPY_BYTES (16 * 1024)        /* of a file at once, through a transport */
+#define LINGER_MAX (30 * RN_SECOND)          /* at the end, for a client that still sends, */
+#define LINGER_IDLE (5 * RN_SECOND)          /* without a byte of it, */
+#define LINGER_BYTES_MAX (256 * 1024 * 1024) /* and what is read and dropped then */
+#define COPY_BYTES (16 * 1024)               /* of a file at once, through a transport */
 
 /* ---- reading ---- */
 
@@ -268,21 +270,40 @@ int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, u
 
 /* ---- the end ---- */
 
-/* A client that still sends would get a reset, and might lose the answer by it: reads it away. */
-static void linger(struct conn *conn)
+/* Reads and drops what comes. What the last read returned: bytes when these are enough. */
+static ssize_t read_away(struct conn *conn, rn_ctx *ctx, rn_duration most, rn_duration idle)
 {
-    char nowhere[1024];
-    size_t bytes = 0;
+    char nowhere[4096];
+    uint64_t bytes = 0;
     ssize_t n = 1;
 
-    if (rn_net_close_write(conn->fd) != 0)
-        return;
-    rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, most);
     while (limited != NULL && n > 0 && bytes < LINGER_BYTES_MAX) {
-        n = rn_fd_read(limited, conn->fd, nowhere, sizeof nowhere);
+        rn_ctx *once = rn_ctx_with_timeout(limited, idle);
+        n = once == NULL ? -ENOMEM : rn_fd_read(once, conn->fd, nowhere, sizeof nowhere);
+        rn_ctx_release(once);
         bytes += n > 0 ? (size_t)n : 0;
     }
     rn_ctx_release(limited);
+    return n;
+}
+
+/*
+ * A client that still sends would get a reset when the socket closes, and lose the answer by it: a
+ * reset discards what it has not read yet. Many send all of a large body before they look. So what
+ * comes is read away, until the client leaves, but for a moment only while the server stops.
+ */
+static void linger(struct conn *conn)
+{
+    ssize_t n = -ECANCELED;
+
+    if (rn_net_close_write(conn->fd) != 0)
+        return;
+    atomic_store(&conn->state, CONN_LINGERING); /* E90 */
+    if (!server_draining(conn->server))
+        n = read_away(conn, conn->ctx, LINGER_MAX, LINGER_IDLE);
+    if (n == -ECANCELED)
+        read_away(conn, conn->server->ctx, LINGER, LINGER);
 }
 
 void conn_hang_up(struct conn *conn)

@@ -17,7 +17,7 @@
 #include <runnel/wait_group.h>
 
 #define CHILL_AFTER RN_SECOND         /* idle for so long, a connection gives its deep stack back */
-#define LINGER (500 * RN_MILLISECOND) /* for the client to read an answer, at the most */
+#define LINGER (500 * RN_MILLISECOND) /* for a goodbye, when somebody waits for its end */
 #define FRESH_GRACE (5 * RN_SECOND)   /* in a shutdown, for a connection that never sent a byte */
 
 enum server_stage {

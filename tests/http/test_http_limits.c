@@ -155,6 +155,24 @@ TEST_FIBER(a_large_body_is_not_asked_for)
     site_stop(&site);
 }
 
+/* One that sends everything before it looks gets the answer all the same. */
+TEST_FIBER(a_large_body_is_refused_though_it_is_sent)
+{
+    static char piece[1 << 16];
+
+    limited_site(NULL);
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 16777216\r\n"));
+    for (int i = 0; i < 256; i++)
+        send_bytes(fd, piece, sizeof piece);
+    struct heard heard = hear_all(fd);
+    EXPECT_EQ(heard.end, 0);
+    EXPECT(strncmp(heard.text, "HTTP/1.1 413 ", 13) == 0);
+    free(heard.text);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
 static int take_more(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
     rn_http_body_limit(req, strtoull(rn_http_query(req), NULL, 10));
@@ -393,6 +411,60 @@ TEST_VIRTUAL(a_body_that_stops)
     rn_http_server_stats_read(site.server, &stats);
     EXPECT_EQ(stats.refused[RN_HTTP_SLOW_BODY], 1);
     site_stop(&site);
+}
+
+/* ---- what is sent after the answer ---- */
+
+/* A connection whose upload was refused, and whose client has read so. */
+static rn_fd refused_upload(void)
+{
+    rn_fd fd = dial(&site);
+
+    send_text(fd, POST("Content-Length: 99999999\r\n"));
+    struct heard heard = hear_all(fd);
+    EXPECT(strncmp(heard.text, "HTTP/1.1 413 ", 13) == 0);
+    free(heard.text);
+    return fd;
+}
+
+TEST_VIRTUAL(a_refused_upload_goes_on_for_a_while)
+{
+    rn_time begin = rn_now();
+
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    while (rn_fd_write(NULL, fd, "x", 1) == 1)
+        rn_sleep(NULL, RN_SECOND);
+    EXPECT(rn_now() - begin >= 30 * RN_SECOND && rn_now() - begin <= 31 * RN_SECOND);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_refused_upload_that_stops)
+{
+    rn_http_server_stats stats;
+
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    rn_sleep(NULL, 4 * RN_SECOND);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.connections, 1);
+    rn_sleep(NULL, 2 * RN_SECOND);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.connections, 0);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_refused_upload_does_not_hold_up_a_shutdown)
+{
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    rn_sleep(NULL, RN_SECOND);
+    rn_time begin = rn_now();
+    site_stop(&site);
+    EXPECT(rn_now() - begin <= RN_SECOND);
+    rn_fd_close(fd);
 }
 
 TEST_VIRTUAL(idle_connections)
