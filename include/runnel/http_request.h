@@ -151,7 +151,8 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
  *          0             the body has ended, or size is 0
  *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise
  *          -EPROTO       its chunks are malformed: 400, likewise
- *          -ETIMEDOUT    nothing came for .read_timeout: 408, likewise; or ctx's deadline passed
+ *          -ETIMEDOUT    nothing came for .read_timeout, or less than .body_rate_min: 408,
+ *                        likewise; or ctx's deadline passed
  *          -ECONNRESET   the client left in the middle
  *          -ECANCELED    ctx was cancelled
  *          and what the transport says. After each but the last two the connection is closed when

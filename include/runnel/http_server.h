@@ -105,6 +105,7 @@ typedef struct rn_http_server_config {
     uint64_t body_bytes_max;       /* otherwise 413; default 1 MiB; see rn_http_body_limit */
     rn_duration header_timeout;    /* from a request's first byte to its head's end; 408; 10 s */
     rn_duration read_timeout;      /* without a byte of the body; 408; default 30 s */
+    uint64_t body_rate_min;        /* bytes/s of a body, see below; 408; default 240 */
     rn_duration write_timeout;     /* without room to send more: it takes too little; 30 s */
     rn_duration idle_timeout;      /* between requests, and before the first; default 60 s */
     /* Called after each request, on its connection's fiber, under no lock. */
@@ -112,7 +113,16 @@ typedef struct rn_http_server_config {
     void *events_arg;
 } rn_http_server_config;
 
-#define RN_HTTP_UNLIMITED UINT64_MAX /* as .body_bytes_max: any length */
+/*
+ * As .body_bytes_max: any length. As .body_rate_min: any rate, for routes whose clients send a
+ * little now and then.
+ *
+ * A client must send a body with .body_rate_min on the average, beyond a first .read_timeout that
+ * it has in any case: so one that trickles a byte now and then does not stay for ever, nor hold a
+ * shutdown up, while an upload may take as long as its size asks for. Only the time in which the
+ * server waits for the client counts, not that of a handler that reads slowly.
+ */
+#define RN_HTTP_UNLIMITED UINT64_MAX
 
 /*
  * rn_http_server_new - make a server; config may be NULL.
@@ -237,7 +247,7 @@ RN_API void rn_http_server_free(rn_http_server *s);
 typedef enum rn_http_refusal {
     RN_HTTP_MALFORMED,    /* 400 */
     RN_HTTP_SLOW_HEAD,    /* 408: .header_timeout */
-    RN_HTTP_SLOW_BODY,    /* 408: .read_timeout */
+    RN_HTTP_SLOW_BODY,    /* 408: .read_timeout, .body_rate_min */
     RN_HTTP_SLOW_READER,  /* no answer got through: .write_timeout */
     RN_HTTP_LARGE_BODY,   /* 413 */
     RN_HTTP_LARGE_TARGET, /* 414 */

@@ -399,7 +399,7 @@ TEST_VIRTUAL(a_body_that_stops)
 {
     rn_http_server_stats stats;
 
-    timed_site(NULL);
+    timed_site(&(rn_http_server_config){.body_rate_min = RN_HTTP_UNLIMITED});
     rn_fd fd = dial(&site);
     send_text(fd, POST("Content-Length: 30\r\n"));
     for (int i = 0; i < 10; i++) { /* as long as something comes, all is well */
@@ -410,6 +410,68 @@ TEST_VIRTUAL(a_body_that_stops)
     expect_end(fd, begin, 30 * RN_SECOND, 31 * RN_SECOND, "HTTP/1.1 408 ");
     rn_http_server_stats_read(site.server, &stats);
     EXPECT_EQ(stats.refused[RN_HTTP_SLOW_BODY], 1);
+    site_stop(&site);
+}
+
+/* A byte a second, until the server has had enough of it; returns when that was. */
+static rn_duration trickle(rn_fd fd, int most)
+{
+    rn_time begin = rn_now();
+
+    for (int i = 0; i < most; i++) {
+        rn_sleep(NULL, RN_SECOND);
+        if (rn_fd_write(NULL, fd, "x", 1) != 1)
+            break;
+    }
+    return rn_now() - begin;
+}
+
+TEST_VIRTUAL(a_body_that_trickles)
+{
+    rn_http_server_stats stats;
+
+    timed_site(NULL);
+    rn_time begin = rn_now();
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100000\r\n"));
+    trickle(fd, 30);
+    expect_end(fd, begin, 30 * RN_SECOND, 31 * RN_SECOND, "HTTP/1.1 408 ");
+    begin = rn_now();
+    fd = dial(&site);
+    send_text(fd, POST("Transfer-Encoding: chunked\r\n"));
+    for (int i = 0; i < 30; i++) {
+        rn_sleep(NULL, RN_SECOND);
+        send_text(fd, "1\r\nx\r\n");
+    }
+    expect_end(fd, begin, 30 * RN_SECOND, 31 * RN_SECOND, "HTTP/1.1 408 ");
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_SLOW_BODY], 2);
+    site_stop(&site);
+}
+
+/* What came quickly is time for what comes slowly, each wait within .read_timeout. */
+TEST_VIRTUAL(a_body_may_be_as_slow_as_the_rate)
+{
+    static const char first[600];
+
+    timed_site(&(rn_http_server_config){.body_rate_min = 10});
+    rn_time begin = rn_now();
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100000\r\n"));
+    send_bytes(fd, first, sizeof first);
+    trickle(fd, 96); /* 60 s for these, 30 s of grace, and 9 s for what comes meanwhile */
+    expect_end(fd, begin, 98 * RN_SECOND, 101 * RN_SECOND, "HTTP/1.1 408 ");
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_body_at_any_rate)
+{
+    timed_site(&(rn_http_server_config){.body_rate_min = RN_HTTP_UNLIMITED});
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100\r\n"));
+    EXPECT_EQ(trickle(fd, 100), 100 * RN_SECOND);
+    hear_until(fd, "HTTP/1.1 200 OK\r\n");
+    rn_fd_close(fd);
     site_stop(&site);
 }
 
