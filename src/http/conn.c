@@ -26,7 +26,7 @@ static void conn_fiber(void *arg);
 
 static bool can_wake(int state, enum conn_why why)
 {
-    if (state == CONN_LINGERING)
+    if (state == CONN_OPENING || state == CONN_LINGERING)
         return why == CONN_STOP;
     return state == CONN_IDLE || state == CONN_FRESH;
 }
@@ -401,7 +401,10 @@ static void conn_free(struct conn *conn)
     free(conn);
 }
 
-/* The transport's handshake has the time of a head. */
+/*
+ * The transport's handshake has the time of a head; in a shutdown, that of a connection that never
+ * sent a byte, for it has not sent any of a request.
+ */
 static enum turn open_stream(struct conn *conn)
 {
     rn_http_server *s = conn->server;
@@ -410,13 +413,18 @@ static enum turn open_stream(struct conn *conn)
 
     if (limited == NULL)
         return TURN_END;
+    atomic_store(&conn->state, CONN_OPENING);
+    if (server_stopping(s))
+        tell_fresh(s);
     int err = transport->open(limited, transport->arg, conn->fd, &conn->stream);
     rn_ctx_release(limited);
     conn->opened = err == 0;
+    bool woken = !claim(conn);
     if (conn->opened)
-        return TURN_WAIT;
+        return woken ? TURN_END : TURN_WAIT;
     conn->stream = NULL;
-    server_refuse(s, RN_HTTP_HANDSHAKE);
+    if (!woken)
+        server_refuse(s, RN_HTTP_HANDSHAKE);
     return TURN_END;
 }
 

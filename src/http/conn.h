@@ -20,7 +20,8 @@ enum conn_state {
     CONN_FRESH, /* idle, and never sent a byte */
     CONN_IDLE,
     CONN_BUSY,
-    CONN_LINGERING, /* over, but for what the client still sends: only CONN_STOP wakes it */
+    CONN_OPENING,   /* the transport's handshake; only CONN_STOP wakes these two: */
+    CONN_LINGERING, /* over, but for what the client still sends */
     CONN_WOKEN
 };
 

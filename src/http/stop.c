@@ -38,7 +38,8 @@ static rn_time stop_fresh(rn_http_server *s)
 
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         rn_time at = rn_time_add(atomic_load(&conn->since), FRESH_GRACE);
-        if (atomic_load(&conn->state) != CONN_FRESH)
+        int state = atomic_load(&conn->state);
+        if (state != CONN_FRESH && state != CONN_OPENING)
             continue;
         if (at <= now)
             conn_wake(conn, CONN_STOP);

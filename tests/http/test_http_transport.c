@@ -213,6 +213,45 @@ TEST_VIRTUAL(a_handshake_that_takes_too_long)
     site_stop(&site);
 }
 
+static void shut_down(void *arg)
+{
+    EXPECT_OK(rn_http_server_shutdown(NULL, site.server));
+    rn_wait_group_done(arg);
+}
+
+/* As one that sends nothing: it has 5 s, and whoever is done by then is served. */
+TEST_VIRTUAL(a_handshake_does_not_hold_up_a_shutdown)
+{
+    rn_wait_group down = {0};
+    rn_http_server_stats stats;
+
+    site_new_at_once(&site, &(rn_http_server_config){.transport = &turned});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", show_stream, NULL));
+    site_start(&site);
+    rn_time begin = rn_now();
+    rn_fd silent = dial(&site), slow = dial(&site);
+    send_text(slow, "hel");
+    rn_sleep(NULL, 2 * RN_SECOND);
+    rn_wait_group_add(&down, 1);
+    EXPECT_OK(rn_go(shut_down, &down));
+    rn_sleep(NULL, 2 * RN_SECOND);
+    send_text(slow, "lo");
+    send_turned(slow, GET);
+    hear_until(slow, "\r\n\r\nOK");
+    rn_fd_close(slow);
+    struct heard heard = hear_all(silent);
+    EXPECT_STR(heard.text, "");
+    EXPECT_EQ(rn_now() - begin, 5 * RN_SECOND);
+    free(heard.text);
+    rn_fd_close(silent);
+    rn_wait_group_wait(NULL, &down);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_HANDSHAKE], 0);
+    site_stop(&site);
+    EXPECT_EQ(atomic_load(&opened), 1);
+    EXPECT_EQ(atomic_load(&closed), 1);
+}
+
 TEST_FIBER(idle_ones_are_closed_with_a_goodbye)
 {
     rn_fd file;
