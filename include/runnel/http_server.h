@@ -201,8 +201,9 @@ RN_API int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener);
  * rn_http_server_shutdown - stop, and let everything that was accepted be finished.
  *
  * Listeners close first, when what had connected already is accepted. Idle connections are closed
- * at once; one that never sent a byte of a request when it is 5 s old, also in its handshake. Requests that come, and those in flight,
- * are answered with "Connection: close".
+ * at once; one that never sent a byte of a request when it is 5 s old, also in its handshake. When
+ * no descriptor is left, idle ones go first, and what had connected has theirs. Requests that come,
+ * and those in flight, are answered with "Connection: close".
  *
  * Caller   any thread or fiber but the server's own handlers.
  * Blocks   the fiber until the last connection is gone, or ctx ends.

@@ -11,13 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <runnel/net.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* after a failure, mostly that no descriptor is left */
-#define REST_MAX 4096 /* connections that are accepted at the end: what a backlog holds */
+#define REST_MAX 4096       /* connections that are accepted at the end: what a backlog holds */
+#define REST_PAUSES_MAX 100 /* for room, meanwhile */
 
 /* ---- the list of connections ---- */
 
@@ -176,16 +178,41 @@ static bool is_shortage(int err)
     return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
 }
 
-/* What has connected before the listener closes. */
+static bool is_somebody_there(rn_fd listener)
+{
+    struct pollfd poll_fd = {.fd = rn_fd_number(listener), .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+/*
+ * Idle connections are about to be closed anyway, and now those that wait to be accepted need their
+ * descriptors. False: the server is closed at once.
+ */
+static bool make_room(rn_http_server *s)
+{
+    rn_mutex_lock(&s->lock);
+    server_end_idle_locked(s);
+    rn_mutex_unlock(&s->lock);
+    return rn_sleep(s->ctx, ACCEPT_PAUSE) == 0;
+}
+
+/*
+ * What has connected before the listener closes. The system wants a free descriptor before it looks
+ * whether somebody is there.
+ */
 static void accept_rest(rn_http_server *s, rn_fd listener)
 {
+    int pauses = 0;
     rn_fd fd;
 
     for (int n = 0; n < REST_MAX; n++) {
         int err = accept_now(listener, &fd);
         if (err == 0)
             conn_start(s, fd);
-        else if (err == -EAGAIN || is_shortage(err) || is_final(err, listener))
+        else if (err == -EAGAIN || is_final(err, listener))
+            return;
+        else if (is_shortage(err) &&
+                 (!is_somebody_there(listener) || pauses++ == REST_PAUSES_MAX || !make_room(s)))
             return;
     }
 }

@@ -91,6 +91,9 @@ static inline void server_refuse(rn_http_server *s, rn_http_refusal why)
 void server_enter(rn_http_server *s, struct conn *conn);
 void server_leave(rn_http_server *s, struct conn *conn);
 
+/* Idle connections go, and those that only linger; fresh ones stay. */
+void server_end_idle_locked(rn_http_server *s);
+
 /*
  * Nobody listens any more, and the server stops: idle connections go, fresh ones have a while. Not
  * before, for a client whose connection ends makes another at once, and might make it just as the

@@ -9,14 +9,19 @@ static void raise_stage(rn_http_server *s, enum server_stage stage)
         atomic_store(&s->stage, stage);
 }
 
-void server_drain_locked(rn_http_server *s)
+void server_end_idle_locked(rn_http_server *s)
 {
-    raise_stage(s, SERVER_DRAINING);
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         int state = atomic_load(&conn->state); /* E90 */
         if (state == CONN_IDLE || state == CONN_LINGERING)
             conn_wake(conn, CONN_STOP);
     }
+}
+
+void server_drain_locked(rn_http_server *s)
+{
+    raise_stage(s, SERVER_DRAINING);
+    server_end_idle_locked(s);
 }
 
 /* No more connections: listeners close, and the last of them lets the connections end. */
