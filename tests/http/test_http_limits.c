@@ -611,7 +611,8 @@ TEST_VIRTUAL(an_idle_connection_gets_a_small_stack)
     site_stop(&site);
 }
 
-static char large[4 << 20];
+/* More than a socket's buffers take at both ends. */
+static char large[64 << 20];
 
 static int answer_large(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
