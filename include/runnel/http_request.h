@@ -154,7 +154,8 @@ RN_API void rn_http_body_limit(rn_http_request *req, uint64_t bytes_max);
  *          -EMSGSIZE     it is longer than the limit: 413, unless the handler answers otherwise: it
  *                        returns 0 and has set a status, or written
  *          -EPROTO       its chunks are malformed: 400, likewise
- *          -ETIMEDOUT    nothing came for .read_timeout: 408, likewise; or ctx's deadline passed
+ *          -ETIMEDOUT    nothing came for .read_timeout, or less than .body_rate_min: 408,
+ *                        likewise; or ctx's deadline passed
  *          -ECONNRESET   the client left in the middle
  *          -ECANCELED    ctx was cancelled
  *          -ENOMEM       out of memory

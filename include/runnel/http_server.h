@@ -116,6 +116,7 @@ typedef struct rn_http_server_config {
     uint64_t body_bytes_max;       /* otherwise 413; default 1 MiB; see rn_http_body_limit */
     rn_duration header_timeout;    /* from a request's first byte to its head's end; 408; 10 s */
     rn_duration read_timeout;      /* without a byte of the body; 408; default 30 s */
+    uint64_t body_rate_min;        /* bytes/s of a body, see below; 408; default 240 */
     rn_duration write_timeout;     /* without room to send more: it takes too little; 30 s */
     rn_duration idle_timeout;      /* between requests, and before the first; default 60 s */
     /* Called after each request, on its connection's fiber, under no lock. */
@@ -123,7 +124,16 @@ typedef struct rn_http_server_config {
     void *events_arg;
 } rn_http_server_config;
 
-#define RN_HTTP_UNLIMITED UINT64_MAX /* as .body_bytes_max: any length */
+/*
+ * As .body_bytes_max: any length. As .body_rate_min: any rate, for routes whose clients send a
+ * little now and then.
+ *
+ * A client must send a body with .body_rate_min on the average, beyond a first .read_timeout that
+ * it has in any case: so one that trickles a byte now and then does not stay for ever, nor hold a
+ * shutdown up, while an upload may take as long as its size asks for. Only the time in which the
+ * server waits for the client counts, not that of a handler that reads slowly.
+ */
+#define RN_HTTP_UNLIMITED UINT64_MAX
 
 /*
  * rn_http_server_new - make a server; config may be NULL.
@@ -185,9 +195,10 @@ RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
 /*
  * rn_http_serve - accept the connections of a listener and serve each on a fiber of its own.
  *
- * Takes the listener over and closes it. When no descriptor is left it waits a little and goes on
- * (rn_http_server_stats.accept_errors). When it returns after rn_http_server_shutdown, requests may
- * be in flight still: shutdown waits for them.
+ * Takes the listener over and closes it. When a connection cannot be accepted, mostly since no
+ * descriptor is left, it waits a little and goes on (rn_http_server_stats.accept_errors): only what
+ * says that the listener itself is of no use ends it. When it returns after
+ * rn_http_server_shutdown, requests may be in flight still: shutdown waits for them.
  *
  * Caller   any thread or fiber; once for each listener.
  * Blocks   the fiber until the server is told to stop, or ctx ends.
@@ -196,8 +207,10 @@ RN_API int rn_http_next(rn_ctx *ctx, rn_http_chain *next, rn_http_request *req,
  *          -ETIMEDOUT     ctx's deadline passed; likewise
  *          -EBADF         the listener is closed
  *          -EINVAL        it does not listen
- *          -ENOMEM        out of memory
- *          and what accept(2) says, negated. After the last ones other listeners go on.
+ *          -ENOTSOCK      it is not a socket
+ *          -EOPNOTSUPP    it is a socket without connections
+ *          -ENOMEM        out of memory, before it accepts
+ *          After the last ones other listeners go on.
  */
 RN_API int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener);
 
@@ -205,8 +218,9 @@ RN_API int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener);
  * rn_http_server_shutdown - stop, and let everything that was accepted be finished.
  *
  * Listeners close first, when what had connected already is accepted. Idle connections are closed
- * at once; one that never sent a byte when it is 5 s old. Requests that come, and those in flight,
- * are answered with "Connection: close".
+ * at once; one that never sent a byte of a request when it is 5 s old, also in its handshake. When
+ * no descriptor is left, idle ones go first, and what had connected has theirs. Requests that come,
+ * and those in flight, are answered with "Connection: close".
  *
  * Caller   any thread or fiber but the server's own handlers.
  * Blocks   the fiber until the last connection is gone, or ctx ends.
@@ -251,7 +265,7 @@ RN_API void rn_http_server_free(rn_http_server *s);
 typedef enum rn_http_refusal {
     RN_HTTP_MALFORMED,    /* 400 */
     RN_HTTP_SLOW_HEAD,    /* 408: .header_timeout */
-    RN_HTTP_SLOW_BODY,    /* 408: .read_timeout */
+    RN_HTTP_SLOW_BODY,    /* 408: .read_timeout, .body_rate_min */
     RN_HTTP_SLOW_READER,  /* no answer got through: .write_timeout */
     RN_HTTP_LARGE_BODY,   /* 413 */
     RN_HTTP_LARGE_TARGET, /* 414 */
@@ -271,7 +285,7 @@ typedef struct rn_http_server_stats {
     uint64_t requests;    /* answered, in whatever way */
     uint64_t by_class[6]; /* of these, by status: [2] counts 2xx; [0]: none was sent */
     uint64_t refused[RN_HTTP_REFUSALS]; /* by reason */
-    uint64_t accept_errors;             /* times that accept failed, mostly for descriptors */
+    uint64_t accept_errors;             /* times that accepting failed, mostly for descriptors */
 } rn_http_server_stats;
 
 /*

@@ -36,7 +36,8 @@ typedef struct rn_ctx rn_ctx;
 typedef struct rn_transport {
     /*
      * Begins a stream on an accepted connection: the handshake. ctx ends when the client takes too
-     * long. Returns 0 and *stream, or a negative code: then the server closes conn.
+     * long, or the server stops. Returns 0 and *stream, which may be NULL, or a negative code: then
+     * the server closes conn.
      */
     int (*open)(rn_ctx *ctx, void *arg, rn_fd conn, void **stream);
     /* As rn_fd_read: one byte or more, 0 at the end of the stream, or a negative code. */

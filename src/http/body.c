@@ -67,18 +67,39 @@ static ssize_t judge(rn_ctx *ctx, struct rn_http_request *req, ssize_t n)
     return give_up(req, n == 0 ? -ECONNRESET : (int)n, 400, RN_HTTP_GONE);
 }
 
+/*
+ * How long the next bytes may be waited for. Each wait is limited, and all of a body's waits by
+ * what came in them: otherwise a client that trickles a byte now and then stays for ever. What the
+ * handler does in between is not the client's time.
+ */
+static rn_duration patience(const struct rn_http_request *req)
+{
+    const rn_http_server_config *config = &req->conn->server->config;
+    const struct body *body = &req->body;
+
+    if (config->body_rate_min == RN_HTTP_UNLIMITED)
+        return config->read_timeout;
+    uint64_t rate = config->body_rate_min, seconds = body->taken / rate;
+    if (seconds >= (uint64_t)(RN_FOREVER / RN_SECOND))
+        return config->read_timeout;
+    rn_duration earned = (rn_duration)seconds * RN_SECOND - body->waited;
+    return earned < 0 ? config->read_timeout + earned : config->read_timeout;
+}
+
 static ssize_t wait_and_read(rn_ctx *ctx, struct rn_http_request *req, void *buffer, size_t size)
 {
-    struct conn *conn = req->conn;
     int err = prepare_wait(ctx, req);
 
     if (err != 0)
         return err;
-    rn_ctx *limited = rn_ctx_with_timeout(ctx, conn->server->config.read_timeout);
+    rn_duration most = patience(req);
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, most > 0 ? most : 0);
     if (limited == NULL)
         return -ENOMEM;
-    ssize_t n = conn_read(conn, limited, buffer, size);
+    rn_time begin = rn_now();
+    ssize_t n = conn_read(req->conn, limited, buffer, size);
     rn_ctx_release(limited);
+    req->body.waited += rn_now() - begin;
     return judge(ctx, req, n);
 }
 

@@ -7,6 +7,7 @@
 #include "chunk.h"
 
 #include <runnel/ctx.h>
+#include <runnel/time.h>
 #include <sys/types.h>
 
 struct rn_http_request;
@@ -16,7 +17,8 @@ struct body {
     bool awaited;  /* the client waits for "100 Continue" */
     uint64_t left; /* not chunked: bytes that were not read */
     uint64_t bytes_max;
-    uint64_t taken; /* bytes that were read */
+    uint64_t taken;     /* bytes that were read, */
+    rn_duration waited; /* and how long the client was waited for meanwhile */
     struct chunk chunk;
     int err;    /* that ended it early, */
     int status; /* and what the client is told */

@@ -5,6 +5,8 @@
 
 #define DIGITS_MAX 15            /* of a size, which so fits int64_t */
 #define EXTENSION_BYTES_MAX 4096 /* without a byte of data in between */
+#define SURPLUS_BYTES_MAX 16384  /* of extensions in a body, beyond: */
+#define CHUNK_SURPLUS_BYTES 16   /* what each chunk may have, and as much as its data */
 
 static enum chunk_state read_size(struct chunk *chunk, char c)
 {
@@ -25,7 +27,8 @@ static enum chunk_state read_extension(struct chunk *chunk, char c)
 {
     if (c == '\r')
         return CHUNK_SIZE_LF;
-    if (!(byte_kinds[(unsigned char)c] & BYTE_VALUE) || ++chunk->line_bytes > EXTENSION_BYTES_MAX)
+    if (!(byte_kinds[(unsigned char)c] & BYTE_VALUE) || ++chunk->line_bytes > EXTENSION_BYTES_MAX ||
+        ++chunk->surplus > SURPLUS_BYTES_MAX + CHUNK_SURPLUS_BYTES + chunk->left)
         return CHUNK_BAD;
     return CHUNK_EXTENSION;
 }
@@ -35,6 +38,8 @@ static enum chunk_state end_size(struct chunk *chunk, char c)
     if (c != '\n')
         return CHUNK_BAD;
     chunk->digits = 0;
+    uint64_t paid = CHUNK_SURPLUS_BYTES + chunk->left;
+    chunk->surplus = chunk->surplus > paid ? chunk->surplus - paid : 0;
     if (chunk->left > 0)
         return CHUNK_DATA;
     chunk->line_bytes = 0;

@@ -1,6 +1,8 @@
 /*
  * The framing of chunked bodies, strictly: sizes in hexadecimal digits and nothing else, lines that
- * end in CR LF, extensions passed over, trailers checked and dropped; all of it limited.
+ * end in CR LF, extensions passed over, trailers checked and dropped; all of it limited. Extensions
+ * also over the whole body, in proportion to its data: otherwise a byte of data with each long line
+ * of them would have a body of any size pass below the limit for bodies.
  */
 #ifndef RN_HTTP_CHUNK_H
 #define RN_HTTP_CHUNK_H
@@ -36,6 +38,7 @@ struct chunk {
     int digits;
     uint64_t left;     /* of the chunk's data; while its size is read, that */
     size_t line_bytes; /* of extensions, since the last byte of data; then of trailers */
+    uint64_t surplus;  /* bytes of extensions that no chunk so far has paid for */
     size_t trailers;
 };
 

@@ -3,18 +3,18 @@
 
 #include "text.h"
 
-#include <runnel/time.h>
 #include <stdio.h>
 
-#define SETTLED (2 * RN_SECOND) /* after its last change a file's time is taken as final */
+#define SETTLED 2 /* seconds after its last change a file's time is taken as final */
 
 void validators_make(struct validators *v, const struct stat *file, const struct timespec *now)
 {
-    int64_t changed = file->st_mtim.tv_sec * RN_SECOND + file->st_mtim.tv_nsec;
-    int64_t age = now->tv_sec * RN_SECOND + now->tv_nsec - changed;
+    const struct timespec *changed = &file->st_mtim; /* of any year: no sum of ns may hold it */
+    bool settled = changed->tv_sec < now->tv_sec - SETTLED;
 
-    snprintf(v->etag, sizeof v->etag, "%s\"%llx-%llx\"", age < SETTLED ? "W/" : "",
-             (unsigned long long)changed, (unsigned long long)file->st_size);
+    snprintf(v->etag, sizeof v->etag, "%s\"%llx.%lx-%llx\"", settled ? "" : "W/",
+             (unsigned long long)changed->tv_sec, (unsigned long)changed->tv_nsec,
+             (unsigned long long)file->st_size);
     v->modified = file->st_mtim.tv_sec < now->tv_sec ? file->st_mtim.tv_sec : now->tv_sec;
     date_text(v->modified, v->modified_text);
 }

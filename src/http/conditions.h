@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#define ETAG_BYTES 40
+#define ETAG_BYTES 48
 
 /* What tells one state of a file from another. */
 struct validators {

@@ -24,11 +24,18 @@ static void conn_fiber(void *arg);
 
 /* ---- waking ---- */
 
+static bool can_wake(int state, enum conn_why why)
+{
+    if (state == CONN_OPENING || state == CONN_LINGERING)
+        return why == CONN_STOP;
+    return state == CONN_IDLE || state == CONN_FRESH;
+}
+
 bool conn_wake(struct conn *conn, enum conn_why why)
 {
     int state = atomic_load(&conn->state);
 
-    if (state != CONN_IDLE && state != CONN_FRESH)
+    if (!can_wake(state, why))
         return false;
     if (!atomic_compare_exchange_strong(&conn->state, &state, CONN_WOKEN))
         return false;
@@ -416,7 +423,10 @@ static void conn_free(struct conn *conn)
     free(conn);
 }
 
-/* The transport's handshake has the time of a head. */
+/*
+ * The transport's handshake has the time of a head; in a shutdown, that of a connection that never
+ * sent a byte, for it has not sent any of a request.
+ */
 static enum turn open_stream(struct conn *conn)
 {
     rn_http_server *s = conn->server;
@@ -425,12 +435,18 @@ static enum turn open_stream(struct conn *conn)
 
     if (limited == NULL)
         return TURN_END;
+    atomic_store(&conn->state, CONN_OPENING);
+    if (server_stopping(s))
+        tell_fresh(s);
     int err = transport->open(limited, transport->arg, conn->fd, &conn->stream);
     rn_ctx_release(limited);
-    if (err == 0)
-        return TURN_WAIT;
+    conn->opened = err == 0;
+    bool woken = !claim(conn);
+    if (conn->opened)
+        return woken ? TURN_END : TURN_WAIT;
     conn->stream = NULL;
-    server_refuse(s, RN_HTTP_HANDSHAKE);
+    if (!woken)
+        server_refuse(s, RN_HTTP_HANDSHAKE);
     return TURN_END;
 }
 
@@ -439,7 +455,7 @@ static bool take_turns(struct conn *conn)
 {
     enum turn turn = conn->work != NULL ? TURN_SERVE : TURN_WAIT;
 
-    if (conn->server->config.transport != NULL && conn->stream == NULL)
+    if (conn->server->config.transport != NULL && !conn->opened)
         turn = open_stream(conn);
     while (turn == TURN_WAIT || turn == TURN_SERVE)
         turn = turn == TURN_WAIT ? wait_for_request(conn) : serve(conn);
@@ -485,6 +501,7 @@ int conn_serve_stream(rn_http_server *s, void *stream)
     if (conn == NULL)
         return -ENOMEM;
     conn->stream = stream;
+    conn->opened = true;
     server_enter(s, conn);
     take_turns(conn);
     end_work(conn);

@@ -20,6 +20,8 @@ enum conn_state {
     CONN_FRESH, /* idle, and never sent a byte */
     CONN_IDLE,
     CONN_BUSY,
+    CONN_OPENING,   /* the transport's handshake; only CONN_STOP wakes these two: */
+    CONN_LINGERING, /* over, but for what the client still sends */
     CONN_WOKEN
 };
 
@@ -35,7 +37,8 @@ struct conn {
     rn_http_server *server;
     rn_fd fd;
     int number;             /* the descriptor of fd, which only the fiber closes */
-    void *stream;           /* of the transport, or NULL */
+    void *stream;           /* of the transport, which may give NULL for one; */
+    bool opened;            /* there is one, to be read, written and closed */
     rn_ctx *ctx;            /* the fiber's own; guarded by the server's lock, but for the fiber */
     _Atomic(int) state;     /* enum conn_state: set by the fiber, but for CONN_WOKEN */
     enum conn_why why;      /* it is CONN_WOKEN; guarded by the server's lock */

@@ -8,14 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_BYTES_MAX (256 * 1024) /* that are read and dropped at the end */
-#define COPY_BYTES (16 * 1024)        /* of a file at once, through a transport */
+#define LINGER_MAX (30 * RN_SECOND)          /* at the end, for a client that still sends, */
+#define LINGER_IDLE (5 * RN_SECOND)          /* without a byte of it, */
+#define LINGER_BYTES_MAX (256 * 1024 * 1024) /* and what is read and dropped then */
+#define COPY_BYTES (16 * 1024)               /* of a file at once, through a transport */
 
 /* ---- reading ---- */
 
 ssize_t conn_read(struct conn *conn, rn_ctx *ctx, void *buffer, size_t size)
 {
-    if (conn->stream != NULL)
+    if (conn->opened)
         return conn->server->config.transport->read(ctx, conn->stream, buffer, size);
     return rn_fd_read(ctx, conn->fd, buffer, size);
 }
@@ -39,7 +41,7 @@ size_t conn_look(struct conn *conn, void *buffer, size_t size)
 {
     ssize_t n;
 
-    if (conn->stream != NULL)
+    if (conn->opened)
         return (size_t)look_through(conn, buffer, size);
     do
         n = recv(conn->number, buffer, size, MSG_DONTWAIT);
@@ -107,7 +109,7 @@ static ssize_t send_waiting(struct conn *conn, rn_ctx *ctx, const struct sending
 
     if (limited == NULL)
         return -ENOMEM;
-    if (conn->stream != NULL)
+    if (conn->opened)
         n = conn->server->config.transport->writev(limited, conn->stream, s->parts, s->n);
     else
         n = rn_fd_writev(limited, conn->fd, s->parts, s->n);
@@ -121,7 +123,7 @@ static ssize_t send_some(struct conn *conn, rn_ctx *ctx, const struct sending *s
 
     if (n != 0)
         return n;
-    if (conn->stream == NULL && (n = try_send(conn, s, flags)) != 0)
+    if (!conn->opened && (n = try_send(conn, s, flags)) != 0)
         return n;
     return send_waiting(conn, ctx, s);
 }
@@ -294,12 +296,12 @@ static ssize_t send_file_copied(struct conn *conn, rn_ctx *ctx, rn_fd file, int6
 int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, uint64_t size)
 {
     /* The head goes into one packet with the beginning of the file. */
-    int err = conn->stream != NULL || size == 0 ? conn_flush(conn, ctx)
-                                                : send_parts(conn, ctx, NULL, 0, MSG_MORE);
+    int err = conn->opened || size == 0 ? conn_flush(conn, ctx)
+                                        : send_parts(conn, ctx, NULL, 0, MSG_MORE);
 
     while (err == 0 && size > 0) {
         ssize_t n = rn_ctx_err(ctx);
-        if (n == 0 && conn->stream != NULL)
+        if (n == 0 && conn->opened)
             n = send_file_copied(conn, ctx, file, offset, size);
         else if (n == 0)
             n = send_file_plain(conn, ctx, file, offset, size);
@@ -315,26 +317,45 @@ int conn_send_file(struct conn *conn, rn_ctx *ctx, rn_fd file, int64_t offset, u
 
 /* ---- the end ---- */
 
-/* A client that still sends would get a reset, and might lose the answer by it: reads it away. */
-static void linger(struct conn *conn)
+/* Reads and drops what comes. What the last read returned: bytes when these are enough. */
+static ssize_t read_away(struct conn *conn, rn_ctx *ctx, rn_duration most, rn_duration idle)
 {
-    char nowhere[1024];
-    size_t bytes = 0;
+    char nowhere[4096];
+    uint64_t bytes = 0;
     ssize_t n = 1;
 
-    if (rn_net_close_write(conn->fd) != 0)
-        return;
-    rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
+    rn_ctx *limited = rn_ctx_with_timeout(ctx, most);
     while (limited != NULL && n > 0 && bytes < LINGER_BYTES_MAX) {
-        n = rn_fd_read(limited, conn->fd, nowhere, sizeof nowhere);
+        rn_ctx *once = rn_ctx_with_timeout(limited, idle);
+        n = once == NULL ? -ENOMEM : rn_fd_read(once, conn->fd, nowhere, sizeof nowhere);
+        rn_ctx_release(once);
         bytes += n > 0 ? (size_t)n : 0;
     }
     rn_ctx_release(limited);
+    return n;
+}
+
+/*
+ * A client that still sends would get a reset when the socket closes, and lose the answer by it: a
+ * reset discards what it has not read yet. Many send all of a large body before they look. So what
+ * comes is read away, until the client leaves, but for a moment only while the server stops.
+ */
+static void linger(struct conn *conn)
+{
+    ssize_t n = -ECANCELED;
+
+    if (rn_net_close_write(conn->fd) != 0)
+        return;
+    atomic_store(&conn->state, CONN_LINGERING); /* E90 */
+    if (!server_draining(conn->server))
+        n = read_away(conn, conn->ctx, LINGER_MAX, LINGER_IDLE);
+    if (n == -ECANCELED)
+        read_away(conn, conn->server->ctx, LINGER, LINGER);
 }
 
 void conn_hang_up(struct conn *conn)
 {
-    if (conn->stream != NULL) {
+    if (conn->opened) {
         rn_ctx *limited = rn_ctx_with_timeout(conn->server->ctx, LINGER);
         conn->server->config.transport->close(limited != NULL ? limited : conn->server->ended,
                                               conn->stream);

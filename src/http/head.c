@@ -213,25 +213,37 @@ static int check_host(const struct head *head, const struct found *found)
     return 0;
 }
 
+/* The bytes of "http://" or "https://" at the beginning of a target; 0: of neither. */
+static size_t scheme_length(const struct text *target)
+{
+    if (target->length >= 7 && strncasecmp(target->at, "http://", 7) == 0)
+        return 7;
+    return target->length >= 8 && strncasecmp(target->at, "https://", 8) == 0 ? 8 : 0;
+}
+
 /*
  * http://host/path, as clients of proxies send it: what follows the host is the target, and the
- * host must be that of the field.
+ * host must be that of the field, which only HTTP/1.0 may leave out.
  */
 static int check_absolute(struct text *target, const struct found *found)
 {
-    if (target->length < 7 || strncasecmp(target->at, "http://", 7) != 0)
-        return 400;
-    char *host = target->at + 7, *end = target->at + target->length, *path = host;
+    size_t scheme = scheme_length(target);
+    char *host = target->at + scheme, *end = target->at + target->length, *path = host;
+
     while (path < end && *path != '/' && *path != '?')
         path++;
-    if (found->hosts != 1 || found->host.length != (size_t)(path - host) ||
-        strncasecmp(found->host.at, host, found->host.length) != 0)
+    struct text named = {host, (size_t)(path - host)};
+    if (scheme == 0 || named.length == 0 || !text_is(named.at, named.length, BYTE_HOST))
+        return 400;
+    if (found->hosts > 0 && (found->host.length != named.length ||
+                             strncasecmp(found->host.at, named.at, named.length) != 0))
         return 400;
     if (path == end)
-        *target = (struct text){host - 1, 1}; /* the slash before the host does for the path */
-    else
-        *target = (struct text){path, (size_t)(end - path)};
-    return target->at[0] == '/' ? 0 : 400;
+        path = end = host; /* the slash before the host does for the path; */
+    if (path == host || *path == '?')
+        *--path = '/'; /* and before a query, the host's last byte has had its use */
+    *target = (struct text){path, (size_t)(end - path)};
+    return 0;
 }
 
 static int check_target(struct head *head, const struct found *found)

@@ -11,13 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <runnel/net.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* when no descriptor is left */
-#define REST_MAX 4096 /* connections that are accepted at the end: what a backlog holds */
+#define ACCEPT_PAUSE (20 * RN_MILLISECOND) /* after a failure, mostly that no descriptor is left */
+#define REST_MAX 4096       /* connections that are accepted at the end: what a backlog holds */
+#define REST_PAUSES_MAX 100 /* for room, meanwhile */
 
 /* ---- the list of connections ---- */
 
@@ -106,10 +108,24 @@ static int await_room(rn_http_server *s, rn_ctx *ctx)
     return err;
 }
 
-/* After what a connection may fail with, and others may be well. */
-static bool is_passing(int err)
+static bool is_listening(rn_fd fd)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+    int on = 0;
+    socklen_t size = sizeof on;
+
+    return getsockopt(rn_fd_number(fd), SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
+}
+
+/*
+ * Whether no connection can be had after it any more. All else passes: accept(2) also tells what
+ * became of a connection while it waited (-ENETDOWN, -EPERM of a firewall, and more), and there may
+ * be a descriptor or memory again.
+ */
+static bool is_final(int err, rn_fd listener)
+{
+    if (err == -EOPNOTSUPP) /* of a connection, or of a socket that has none */
+        return !is_listening(listener);
+    return err == -EBADF || err == -EINVAL || err == -ENOTSOCK;
 }
 
 static int accept_one(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
@@ -119,11 +135,10 @@ static int accept_one(rn_http_server *s, rn_ctx *ctx, rn_fd listener)
 
     if (err == 0)
         err = conn_start(s, fd);
-    if (is_passing(err)) {
-        server_count(&s->accept_errors);
-        err = rn_sleep(ctx, ACCEPT_PAUSE);
-    }
-    return err;
+    if (err == 0 || rn_ctx_err(ctx) != 0 || is_final(err, listener))
+        return err;
+    server_count(&s->accept_errors);
+    return rn_sleep(ctx, ACCEPT_PAUSE);
 }
 
 /* Until ctx ends, or the listener fails. */
@@ -158,16 +173,46 @@ static int accept_now(rn_fd listener, rn_fd *out)
     return err;
 }
 
-/* What has connected before the listener closes. */
+static bool is_shortage(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+}
+
+static bool is_somebody_there(rn_fd listener)
+{
+    struct pollfd poll_fd = {.fd = rn_fd_number(listener), .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+/*
+ * Idle connections are about to be closed anyway, and now those that wait to be accepted need their
+ * descriptors. False: the server is closed at once.
+ */
+static bool make_room(rn_http_server *s)
+{
+    rn_mutex_lock(&s->lock);
+    server_end_idle_locked(s);
+    rn_mutex_unlock(&s->lock);
+    return rn_sleep(s->ctx, ACCEPT_PAUSE) == 0;
+}
+
+/*
+ * What has connected before the listener closes. The system wants a free descriptor before it looks
+ * whether somebody is there.
+ */
 static void accept_rest(rn_http_server *s, rn_fd listener)
 {
+    int pauses = 0;
     rn_fd fd;
 
     for (int n = 0; n < REST_MAX; n++) {
         int err = accept_now(listener, &fd);
         if (err == 0)
             conn_start(s, fd);
-        else if (err != -EINTR && err != -ECONNABORTED)
+        else if (err == -EAGAIN || is_final(err, listener))
+            return;
+        else if (is_shortage(err) &&
+                 (!is_somebody_there(listener) || pauses++ == REST_PAUSES_MAX || !make_room(s)))
             return;
     }
 }

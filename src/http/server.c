@@ -48,6 +48,8 @@ static int complete(rn_http_server_config *c)
         c->requests_max = UINT64_MAX;
     if (c->body_bytes_max == 0)
         c->body_bytes_max = 1 << 20;
+    if (c->body_rate_min == 0)
+        c->body_rate_min = 240;
     if ((err = check_transport(c->transport)) != 0 ||
         (err = set_size(&c->connections_max, 65536, SIZE_MAX, "connections_max")) != 0 ||
         (err = set_size(&c->target_bytes_max, 8 << 10, LIMIT_BYTES_MAX, "target_bytes_max")) != 0 ||

@@ -17,7 +17,7 @@
 #include <runnel/wait_group.h>
 
 #define CHILL_AFTER RN_SECOND         /* idle for so long, a connection gives its deep stack back */
-#define LINGER (500 * RN_MILLISECOND) /* for the client to read an answer, at the most */
+#define LINGER (500 * RN_MILLISECOND) /* for a goodbye, when somebody waits for its end */
 #define FRESH_GRACE (5 * RN_SECOND)   /* in a shutdown, for a connection that never sent a byte */
 
 enum server_stage {
@@ -90,6 +90,9 @@ static inline void server_refuse(rn_http_server *s, rn_http_refusal why)
 /* Enters a connection into the list, and takes it out. */
 void server_enter(rn_http_server *s, struct conn *conn);
 void server_leave(rn_http_server *s, struct conn *conn);
+
+/* Idle connections go, and those that only linger; fresh ones stay. */
+void server_end_idle_locked(rn_http_server *s);
 
 /*
  * Nobody listens any more, and the server stops: idle connections go, fresh ones have a while. Not

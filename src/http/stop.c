@@ -9,12 +9,19 @@ static void raise_stage(rn_http_server *s, enum server_stage stage)
         atomic_store(&s->stage, stage);
 }
 
+void server_end_idle_locked(rn_http_server *s)
+{
+    for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
+        int state = atomic_load(&conn->state); /* E90 */
+        if (state == CONN_IDLE || state == CONN_LINGERING)
+            conn_wake(conn, CONN_STOP);
+    }
+}
+
 void server_drain_locked(rn_http_server *s)
 {
     raise_stage(s, SERVER_DRAINING);
-    for (struct conn *conn = s->conns; conn != NULL; conn = conn->next)
-        if (atomic_load(&conn->state) == CONN_IDLE) /* E90 */
-            conn_wake(conn, CONN_STOP);
+    server_end_idle_locked(s);
 }
 
 /* No more connections: listeners close, and the last of them lets the connections end. */
@@ -36,7 +43,8 @@ static rn_time stop_fresh(rn_http_server *s)
 
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         rn_time at = rn_time_add(atomic_load(&conn->since), FRESH_GRACE);
-        if (atomic_load(&conn->state) != CONN_FRESH)
+        int state = atomic_load(&conn->state);
+        if (state != CONN_FRESH && state != CONN_OPENING)
             continue;
         if (at <= now)
             conn_wake(conn, CONN_STOP);

@@ -235,10 +235,26 @@ static int try_accept(struct poll_entry *entry)
     return fd;
 }
 
-/* A connection that was given up while it waited. */
+/*
+ * A connection that was given up while it waited, or that the network has lost: accept(2) asks to
+ * treat these as if nobody had been there. -EPERM and -EOPNOTSUPP are not among them, for they may
+ * be of the listener, and come for ever.
+ */
 static bool was_given_up(int err)
 {
-    return err == -ECONNABORTED || err == -EPROTO;
+    switch (err) {
+    case -ECONNABORTED:
+    case -EPROTO:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -EHOSTDOWN:
+    case -EHOSTUNREACH:
+    case -ENONET:
+    case -ENOPROTOOPT:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int accept_fd(struct call *call)

@@ -63,6 +63,48 @@ TEST(refuses_what_is_no_date)
     }
 }
 
+/* ---- validators ---- */
+
+static void make(struct validators *v, int64_t second, long ns)
+{
+    struct stat file = {.st_mtim = {second, ns}, .st_size = 10};
+    validators_make(v, &file, &(struct timespec){2000000000, 0});
+}
+
+/* Also of those whose ns since 1970 do not fit 64 bits. */
+TEST(validators_of_files_of_any_year)
+{
+    struct validators a, b;
+
+    make(&a, 0, 0);
+    EXPECT_STR(a.etag, "\"0.0-a\"");
+    make(&b, 18446744073, 709551616); /* 2^64 ns later */
+    EXPECT_STR(b.etag, "W/\"44b82fa09.2a4ae600-a\"");
+    EXPECT_EQ(b.modified, 2000000000);
+    make(&b, 9300000000, 0); /* in 2264 */
+    EXPECT(b.etag[0] == 'W');
+    make(&b, -9300000000, 0); /* in 1675 */
+    EXPECT(b.etag[0] == '"');
+    EXPECT_STR(b.modified_text + 5, "18 Apr 1675 02:40:00 GMT");
+    make(&b, INT64_MAX, 999999999);
+    EXPECT_STR(b.etag, "W/\"7fffffffffffffff.3b9ac9ff-a\"");
+    make(&b, INT64_MIN, 0);
+    EXPECT_STR(b.etag, "\"8000000000000000.0-a\"");
+}
+
+/* Changed just now, it may change again without a trace. */
+TEST(validators_of_a_file_that_was_changed_just_now)
+{
+    struct validators v;
+
+    make(&v, 2000000000, 0);
+    EXPECT(v.etag[0] == 'W');
+    make(&v, 2000000000 - 2, 0);
+    EXPECT(v.etag[0] == 'W');
+    make(&v, 2000000000 - 3, 999999999);
+    EXPECT(v.etag[0] == '"');
+}
+
 /* ---- ranges ---- */
 
 TEST(keeps_ranges_in_the_order_asked)

@@ -182,6 +182,24 @@ TEST_FIBER(a_large_body_is_not_asked_for)
     site_stop(&site);
 }
 
+/* One that sends everything before it looks gets the answer all the same. */
+TEST_FIBER(a_large_body_is_refused_though_it_is_sent)
+{
+    static char piece[1 << 16];
+
+    limited_site(NULL);
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 16777216\r\n"));
+    for (int i = 0; i < 256; i++)
+        send_bytes(fd, piece, sizeof piece);
+    struct heard heard = hear_all(fd);
+    EXPECT_EQ(heard.end, 0);
+    EXPECT(strncmp(heard.text, "HTTP/1.1 413 ", 13) == 0);
+    free(heard.text);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
 static int take_more(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {
     rn_http_body_limit(req, strtoull(rn_http_query(req), NULL, 10));
@@ -218,6 +236,45 @@ TEST_FIBER(extensions_and_trailers)
     strcpy(at, "\r\n");
     EXPECT_STATUS(&site, request, 400);
     free(request);
+    site_stop(&site);
+}
+
+/* A chunked body: so many chunks, each with so many bytes of extension and of data. */
+static char *make_chunks(size_t chunks, size_t extension, size_t data)
+{
+    char *text = malloc(chunks * (extension + data + 32) + 128), *at = text;
+
+    at += sprintf(at, POST("Transfer-Encoding: chunked\r\n"));
+    for (size_t i = 0; i < chunks; i++) {
+        at += sprintf(at, "%zx;", data);
+        memset(at, 'x', extension);
+        at += extension;
+        at += sprintf(at, "\r\n");
+        memset(at, 'y', data);
+        at += data;
+        at += sprintf(at, "\r\n");
+    }
+    strcpy(at, "0\r\n\r\n");
+    return text;
+}
+
+static void expect_chunks(size_t chunks, size_t extension, size_t data, int status)
+{
+    char *request = make_chunks(chunks, extension, data);
+    EXPECT_STATUS(&site, request, status);
+    free(request);
+}
+
+/* A body cannot be longer than it may by what stands between its data. */
+TEST_FIBER(extensions_of_a_whole_body)
+{
+    limited_site(NULL);
+    expect_chunks(8, 2000, 1, 200);
+    expect_chunks(9, 2000, 1, 400);
+    expect_chunks(1000, 17, 1, 200); /* as much as a chunk may have */
+    expect_chunks(1000, 100, 1, 400);
+    expect_chunks(200, 100, 500, 200); /* signatures, as some clients put them there */
+    expect_chunks(20, 4000, 4096, 200);
     site_stop(&site);
 }
 
@@ -369,7 +426,7 @@ TEST_VIRTUAL(a_body_that_stops)
 {
     rn_http_server_stats stats;
 
-    timed_site(NULL);
+    timed_site(&(rn_http_server_config){.body_rate_min = RN_HTTP_UNLIMITED});
     rn_fd fd = dial(&site);
     send_text(fd, POST("Content-Length: 30\r\n"));
     for (int i = 0; i < 10; i++) { /* as long as something comes, all is well */
@@ -381,6 +438,122 @@ TEST_VIRTUAL(a_body_that_stops)
     rn_http_server_stats_read(site.server, &stats);
     EXPECT_EQ(stats.refused[RN_HTTP_SLOW_BODY], 1);
     site_stop(&site);
+}
+
+/* A byte a second, until the server has had enough of it; returns when that was. */
+static rn_duration trickle(rn_fd fd, int most)
+{
+    rn_time begin = rn_now();
+
+    for (int i = 0; i < most; i++) {
+        rn_sleep(NULL, RN_SECOND);
+        if (rn_fd_write(NULL, fd, "x", 1) != 1)
+            break;
+    }
+    return rn_now() - begin;
+}
+
+TEST_VIRTUAL(a_body_that_trickles)
+{
+    rn_http_server_stats stats;
+
+    timed_site(NULL);
+    rn_time begin = rn_now();
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100000\r\n"));
+    trickle(fd, 30);
+    expect_end(fd, begin, 30 * RN_SECOND, 31 * RN_SECOND, "HTTP/1.1 408 ");
+    begin = rn_now();
+    fd = dial(&site);
+    send_text(fd, POST("Transfer-Encoding: chunked\r\n"));
+    for (int i = 0; i < 30; i++) {
+        rn_sleep(NULL, RN_SECOND);
+        send_text(fd, "1\r\nx\r\n");
+    }
+    expect_end(fd, begin, 30 * RN_SECOND, 31 * RN_SECOND, "HTTP/1.1 408 ");
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_SLOW_BODY], 2);
+    site_stop(&site);
+}
+
+/* What came quickly is time for what comes slowly, each wait within .read_timeout. */
+TEST_VIRTUAL(a_body_may_be_as_slow_as_the_rate)
+{
+    static const char first[600];
+
+    timed_site(&(rn_http_server_config){.body_rate_min = 10});
+    rn_time begin = rn_now();
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100000\r\n"));
+    send_bytes(fd, first, sizeof first);
+    trickle(fd, 96); /* 60 s for these, 30 s of grace, and 9 s for what comes meanwhile */
+    expect_end(fd, begin, 98 * RN_SECOND, 101 * RN_SECOND, "HTTP/1.1 408 ");
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_body_at_any_rate)
+{
+    timed_site(&(rn_http_server_config){.body_rate_min = RN_HTTP_UNLIMITED});
+    rn_fd fd = dial(&site);
+    send_text(fd, POST("Content-Length: 100\r\n"));
+    EXPECT_EQ(trickle(fd, 100), 100 * RN_SECOND);
+    hear_until(fd, "HTTP/1.1 200 OK\r\n");
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+/* ---- what is sent after the answer ---- */
+
+/* A connection whose upload was refused, and whose client has read so. */
+static rn_fd refused_upload(void)
+{
+    rn_fd fd = dial(&site);
+
+    send_text(fd, POST("Content-Length: 99999999\r\n"));
+    struct heard heard = hear_all(fd);
+    EXPECT(strncmp(heard.text, "HTTP/1.1 413 ", 13) == 0);
+    free(heard.text);
+    return fd;
+}
+
+TEST_VIRTUAL(a_refused_upload_goes_on_for_a_while)
+{
+    rn_time begin = rn_now();
+
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    while (rn_fd_write(NULL, fd, "x", 1) == 1)
+        rn_sleep(NULL, RN_SECOND);
+    EXPECT(rn_now() - begin >= 30 * RN_SECOND && rn_now() - begin <= 31 * RN_SECOND);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_refused_upload_that_stops)
+{
+    rn_http_server_stats stats;
+
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    rn_sleep(NULL, 4 * RN_SECOND);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.connections, 1);
+    rn_sleep(NULL, 2 * RN_SECOND);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.connections, 0);
+    rn_fd_close(fd);
+    site_stop(&site);
+}
+
+TEST_VIRTUAL(a_refused_upload_does_not_hold_up_a_shutdown)
+{
+    timed_site(NULL);
+    rn_fd fd = refused_upload();
+    rn_sleep(NULL, RN_SECOND);
+    rn_time begin = rn_now();
+    site_stop(&site);
+    EXPECT(rn_now() - begin <= RN_SECOND);
+    rn_fd_close(fd);
 }
 
 TEST_VIRTUAL(idle_connections)
@@ -465,7 +638,8 @@ TEST_VIRTUAL(an_idle_connection_gets_a_small_stack)
     site_stop(&site);
 }
 
-static char large[16 << 20]; /* more than the buffers of both sockets may grow to */
+/* More than a socket's buffers take at both ends. */
+static char large[64 << 20];
 
 static int answer_large(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *arg)
 {

@@ -122,7 +122,16 @@ TEST_FIBER(targets_with_a_host)
     REFUSED("GET http://u@x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     REFUSED("GET http://x:80/ HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     REFUSED("GET http:// HTTP/1.1\r\nHost: x\r\n\r\n", 400);
-    REFUSED("GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+    ACCEPTED("GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n");
+    ACCEPTED("GET HTTPS://x HTTP/1.1\r\nHost: x\r\n\r\n");
+    ACCEPTED("GET http://x?z=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    ACCEPTED("GET http://x/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    REFUSED("GET http://x/ HTTP/1.1\r\n\r\n", 400);
+    REFUSED("GET http://y/ HTTP/1.0\r\nHost: x\r\n\r\n", 400);
+    REFUSED("GET http://u@x/ HTTP/1.0\r\n\r\n", 400);
+    REFUSED("GET http://?z=1 HTTP/1.0\r\n\r\n", 400);
+    REFUSED("GET http:///x HTTP/1.0\r\n\r\n", 400);
+    REFUSED("GET https:// HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     REFUSED("GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     site_stop(&site);
 }

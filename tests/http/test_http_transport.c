@@ -213,6 +213,45 @@ TEST_VIRTUAL(a_handshake_that_takes_too_long)
     site_stop(&site);
 }
 
+static void shut_down(void *arg)
+{
+    EXPECT_OK(rn_http_server_shutdown(NULL, site.server));
+    rn_wait_group_done(arg);
+}
+
+/* As one that sends nothing: it has 5 s, and whoever is done by then is served. */
+TEST_VIRTUAL(a_handshake_does_not_hold_up_a_shutdown)
+{
+    rn_wait_group down = {0};
+    rn_http_server_stats stats;
+
+    site_new_at_once(&site, &(rn_http_server_config){.transport = &turned});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", show_stream, NULL));
+    site_start(&site);
+    rn_time begin = rn_now();
+    rn_fd silent = dial(&site), slow = dial(&site);
+    send_text(slow, "hel");
+    rn_sleep(NULL, 2 * RN_SECOND);
+    rn_wait_group_add(&down, 1);
+    EXPECT_OK(rn_go(shut_down, &down));
+    rn_sleep(NULL, 2 * RN_SECOND);
+    send_text(slow, "lo");
+    send_turned(slow, GET);
+    hear_until(slow, "\r\n\r\nOK");
+    rn_fd_close(slow);
+    struct heard heard = hear_all(silent);
+    EXPECT_STR(heard.text, "");
+    EXPECT_EQ(rn_now() - begin, 5 * RN_SECOND);
+    free(heard.text);
+    rn_fd_close(silent);
+    rn_wait_group_wait(NULL, &down);
+    rn_http_server_stats_read(site.server, &stats);
+    EXPECT_EQ(stats.refused[RN_HTTP_HANDSHAKE], 0);
+    site_stop(&site);
+    EXPECT_EQ(atomic_load(&opened), 1);
+    EXPECT_EQ(atomic_load(&closed), 1);
+}
+
 TEST_FIBER(idle_ones_are_closed_with_a_goodbye)
 {
     rn_fd file;
@@ -233,6 +272,69 @@ TEST_FIBER(idle_ones_are_closed_with_a_goodbye)
     rn_fd_close(fd);
     site_stop(&site);
     rn_fd_close(file);
+    EXPECT_EQ(atomic_load(&closed), 1);
+}
+
+/* ---- a transport that needs no memory for its streams ---- */
+
+static int bare_open(rn_ctx *ctx, void *arg, rn_fd conn, void **stream)
+{
+    (void)ctx;
+    *(rn_fd *)arg = conn;
+    *stream = NULL;
+    atomic_fetch_add(&opened, 1);
+    return 0;
+}
+
+static rn_fd bare; /* the one connection */
+
+static ssize_t bare_read(rn_ctx *ctx, void *stream, void *buffer, size_t size)
+{
+    EXPECT(stream == NULL);
+    return rn_fd_read(ctx, bare, buffer, size);
+}
+
+static ssize_t bare_writev(rn_ctx *ctx, void *stream, const struct iovec *parts, size_t n)
+{
+    EXPECT(stream == NULL);
+    return rn_fd_writev(ctx, bare, parts, n);
+}
+
+static size_t bare_buffered(void *stream)
+{
+    EXPECT(stream == NULL);
+    return 0;
+}
+
+static void bare_close(rn_ctx *ctx, void *stream)
+{
+    EXPECT(stream == NULL);
+    rn_fd_write(ctx, bare, "bye", 3);
+    atomic_fetch_add(&closed, 1);
+}
+
+static const rn_transport bare_transport = {bare_open,     bare_read,  bare_writev,
+                                            bare_buffered, bare_close, &bare};
+
+/* Also when it goes on another fiber, after a while of silence. */
+TEST_VIRTUAL(a_stream_may_be_NULL)
+{
+    site_new_at_once(&site, &(rn_http_server_config){.transport = &bare_transport});
+    EXPECT_OK(rn_http_route(site.server, "GET", "/", answer_text, "ok"));
+    site_start(&site);
+    rn_fd fd = dial(&site);
+    for (int i = 0; i < 3; i++) {
+        send_text(fd, GET);
+        hear_until(fd, "\r\n\r\nok");
+        rn_sleep(NULL, 5 * RN_SECOND);
+    }
+    rn_net_close_write(fd);
+    struct heard heard = hear_all(fd);
+    EXPECT_STR(heard.text, "bye");
+    free(heard.text);
+    rn_fd_close(fd);
+    site_stop(&site);
+    EXPECT_EQ(atomic_load(&opened), 1);
     EXPECT_EQ(atomic_load(&closed), 1);
 }
 
