@@ -263,6 +263,11 @@ TEST_FIBER(requests_that_cannot_be)
     expect_error("http://127.0.0.1/ /", NULL, -EINVAL, "");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.headers = smuggled}, -EINVAL, ".headers");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.method = "A\nB"}, -EINVAL, ".method");
+    expect_error("http://127.0.0.1/", &(rn_curl_request){.size = 1}, -EINVAL,
+                 ".size is 1, and .body is NULL");
+    EXPECT_EQ(rn_curl_post(NULL, "http://127.0.0.1/", &(rn_curl_request){.size = 4096}, &r),
+              -EINVAL);
+    rn_curl_response_free(&r);
     expect_error("http://127.0.0.1/", &(rn_curl_request){.user_agent = "\r"}, -EINVAL,
                  ".user_agent");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.content_type = "\n"}, -EINVAL,

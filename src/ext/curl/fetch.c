@@ -229,6 +229,8 @@ static int check_request(const char *url, const rn_curl_request *r)
 {
     int err = url == NULL ? rn_error_with(-EINVAL, "curl: the URL is NULL") : 0;
 
+    if (err == 0 && r->body == NULL && r->size != 0)
+        err = rn_error_with(-EINVAL, "curl: .size is %zu, and .body is NULL", r->size);
     err = err != 0 ? err : check_line(".method", r->method);
     err = err != 0 ? err : check_line(".user_agent", r->user_agent);
     err = err != 0 ? err : check_line(".content_type", r->content_type);
