@@ -88,6 +88,8 @@ TEST_FIBER(methods_headers_and_bodies)
                 "GET\nme\n\nq");
     expect_echo(&p, &(rn_curl_request){.method = "DELETE", .user_agent = "me"}, false,
                 "DELETE\nme\n\n");
+    expect_echo(&p, &(rn_curl_request){.method = "!#$%&'*+-.^_`|~", .user_agent = "me"}, false,
+                "!#$%&'*+-.^_`|~\nme\n\n");
     EXPECT_EQ(atomic_load(&p.accepted), 1);
     peer_stop(&p);
 }
@@ -255,6 +257,7 @@ static int refuse_set_up(void *easy, void *arg)
 TEST_FIBER(requests_that_cannot_be)
 {
     const char *smuggled[] = {"X-A: 1\r\nX-B: 2", NULL};
+    const char *no_methods[] = {"", "A\nB", "GET / HTTP/1.1", "A\tB", "A:B", "\x7f", "\xc3\x84"};
     char type[400] = "";
     rn_curl_response r;
     memset(type, 't', sizeof type - 1);
@@ -262,7 +265,9 @@ TEST_FIBER(requests_that_cannot_be)
     expect_error("", NULL, -EINVAL, "");
     expect_error("http://127.0.0.1/ /", NULL, -EINVAL, "");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.headers = smuggled}, -EINVAL, ".headers");
-    expect_error("http://127.0.0.1/", &(rn_curl_request){.method = "A\nB"}, -EINVAL, ".method");
+    for (size_t i = 0; i < sizeof no_methods / sizeof no_methods[0]; i++)
+        expect_error("http://127.0.0.1/", &(rn_curl_request){.method = no_methods[i]}, -EINVAL,
+                     ".method");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.size = 1}, -EINVAL,
                  ".size is 1, and .body is NULL");
     EXPECT_EQ(rn_curl_post(NULL, "http://127.0.0.1/", &(rn_curl_request){.size = 4096}, &r),

@@ -225,13 +225,25 @@ static int check_line(const char *field, const char *text)
     return rn_error_with(-EINVAL, "curl: %s has more than one line", field);
 }
 
+/* A token of RFC 9110: nothing that ends the request's first word. */
+static int check_method(const char *text)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    if (text == NULL || (text[0] != '\0' && text[strspn(text, token)] == '\0'))
+        return 0;
+    return rn_error_with(-EINVAL,
+                         "curl: .method is no token: letters, digits and !#$%%&'*+-.^_`|~");
+}
+
 static int check_request(const char *url, const rn_curl_request *r)
 {
     int err = url == NULL ? rn_error_with(-EINVAL, "curl: the URL is NULL") : 0;
 
     if (err == 0 && r->body == NULL && r->size != 0)
         err = rn_error_with(-EINVAL, "curl: .size is %zu, and .body is NULL", r->size);
-    err = err != 0 ? err : check_line(".method", r->method);
+    err = err != 0 ? err : check_method(r->method);
     err = err != 0 ? err : check_line(".user_agent", r->user_agent);
     err = err != 0 ? err : check_line(".content_type", r->content_type);
     for (size_t i = 0; err == 0 && r->headers != NULL && r->headers[i] != NULL; i++)
