@@ -154,15 +154,16 @@ typedef struct rn_curl_request {
     const void *body;           /* of the request: size bytes */
     size_t size;
     const char *content_type; /* of the body; default application/octet-stream */
-    size_t max_body;          /* bytes of the answer; default 16 MiB, without limit with .on_body */
+    size_t max_body;          /* bytes of the answer; default 16 MiB, without limit what goes to
+                                 .on_body */
     size_t max_headers;       /* bytes of all headers, of redirects too; default 256 KiB */
     int max_redirects;        /* default 10; negative: a redirect is an answer like others */
     const char *protocols;    /* as CURLOPT_PROTOCOLS_STR; default "http,https" */
     bool fail_on_status;      /* a status of 400 and above is an error; see rn_curl_get */
     /*
-     * Called on the caller's fiber for each piece of the body, which is then not collected. It may
-     * wait: the server does, too, after some pieces. What is not 0 ends the transfer and is the
-     * call's result.
+     * Called on the caller's fiber for each piece of the body, which is then not collected; with
+     * .fail_on_status that of an error is collected instead. It may wait: the server does, too,
+     * after some pieces. What is not 0 ends the transfer and is the call's result.
      */
     int (*on_body)(rn_ctx *ctx, const void *data, size_t size, void *arg);
     /* Called on the caller's fiber with the easy handle (a CURL *) before the start, to set any

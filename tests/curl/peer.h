@@ -6,6 +6,7 @@
  *     /echo             method, agent and X-Test header, a line each, and the request's body
  *     /body/N           N bytes: the letters of the alphabet, over and over
  *     /chunked/N        the same in chunks
+ *     /failing/N        the same with status 500
  *     /redirect/N       to /redirect/N-1; /redirect/0 is /hello
  *     /loop             to itself
  *     /away             to file:///etc/passwd
@@ -113,10 +114,12 @@ static inline int wait_at_gate(struct request *q)
     return answer(q, 200, "", "through\n");
 }
 
-static inline int send_letters(struct request *q, size_t size, bool chunked)
+static inline int send_letters(struct request *q, int status, size_t size, bool chunked)
 {
-    int err = chunked ? say(q->conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                      : say(q->conn, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+    int err = say(q->conn, "HTTP/1.1 %d Whatever\r\n", status);
+    if (err == 0)
+        err = chunked ? say(q->conn, "Transfer-Encoding: chunked\r\n\r\n")
+                      : say(q->conn, "Content-Length: %zu\r\n\r\n", size);
     for (size_t n; err == 0 && size > 0; size -= n) {
         n = size < PIECE_BYTES ? size : PIECE_BYTES;
         if (chunked)
@@ -186,9 +189,11 @@ static inline int serve_request(struct request *q)
     if (strcmp(path, "/echo") == 0)
         return echo_request(q);
     if (sscanf(path, "/body/%zu", &n) == 1)
-        return send_letters(q, n, false);
+        return send_letters(q, 200, n, false);
     if (sscanf(path, "/chunked/%zu", &n) == 1)
-        return send_letters(q, n, true);
+        return send_letters(q, 200, n, true);
+    if (sscanf(path, "/failing/%zu", &n) == 1)
+        return send_letters(q, 500, n, true);
     if (sscanf(path, "/redirect/%zu", &n) == 1) {
         snprintf(next, sizeof next, "/redirect/%zu", n - 1);
         return redirect(q, next);

@@ -453,6 +453,24 @@ TEST_FIBER(the_body_of_an_error_is_not_given_in_pieces)
     peer_stop(&p);
 }
 
+TEST_FIBER(the_body_of_an_error_has_a_limit_beside_pieces)
+{
+    struct peer p;
+    rn_curl_response r;
+    struct pieces got = {.right = true};
+    rn_curl_request q = {.on_body = take_piece, .arg = &got, .fail_on_status = true};
+    peer_start(&p, 0);
+    expect_error(AT(&p, "/failing/18000000"), &q, -EMSGSIZE, "more than 16777216 bytes of body");
+    q.max_body = 1000;
+    expect_error(AT(&p, "/failing/1001"), &q, -EMSGSIZE, "more than 1000 bytes of body");
+    EXPECT_EQ(rn_curl_get(NULL, AT(&p, "/failing/1000"), &q, &r), -EREMOTEIO);
+    EXPECT_EQ(r.size, 1000);
+    EXPECT(is_letters(r.body, r.size));
+    rn_curl_response_free(&r);
+    EXPECT_EQ(got.calls, 0);
+    peer_stop(&p);
+}
+
 /* ---- in the patterns ---- */
 
 struct page {

@@ -43,8 +43,9 @@ struct fetch {
 
     struct buffer body; /* the driver's, as all down to err, until the transfer is done */
     size_t body_bytes, header_bytes;
-    int err;      /* why a callback ended the transfer; 0: it did not */
-    char why[96]; /* the same as a sentence, or "" */
+    size_t max_collected; /* of body_bytes, where the body is collected */
+    int err;              /* why a callback ended the transfer; 0: it did not */
+    char why[96];         /* the same as a sentence, or "" */
 
     rn_chan(char) bell;   /* of a body for .on_body: filled has something, or ended */
     pthread_mutex_t lock; /* guards the rest */
@@ -124,11 +125,13 @@ static size_t on_data(char *data, size_t one, size_t size, void *arg)
 {
     struct fetch *f = arg;
     size_t taken = size;
+    bool to_caller = handed_over(f);
+    size_t max = to_caller ? f->request.max_body : f->max_collected;
 
     (void)one;
-    if (size > f->request.max_body - f->body_bytes)
-        return too_much(f, "body", f->request.max_body);
-    if (handed_over(f))
+    if (size > max || f->body_bytes > max - size)
+        return too_much(f, "body", max);
+    if (to_caller)
         taken = hand_over(f, data, size);
     else if ((f->err = buffer_append(&f->body, data, size)) != 0)
         taken = 0;
@@ -447,6 +450,7 @@ static int fetch(rn_ctx *ctx, const char *url, const rn_curl_request *request, b
         .body = "", .code = err == 0 ? CURLE_FAILED_INIT : CURLE_ABORTED_BY_CALLBACK};
     if (request != NULL)
         f.request = *request;
+    f.max_collected = f.request.max_body != 0 ? f.request.max_body : MAX_BODY_DEFAULT;
     set_defaults(&f.request);
     if (err == 0)
         err = check_request(url, &f.request);
