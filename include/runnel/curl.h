@@ -157,7 +157,8 @@ typedef struct rn_curl_request {
     size_t max_body;          /* bytes of the answer; default 16 MiB, without limit what goes to
                                  .on_body */
     size_t max_headers;       /* bytes of all headers, of redirects too; default 256 KiB */
-    int max_redirects;        /* default 10; negative: a redirect is an answer like others */
+    int max_redirects;        /* default 10; negative: a redirect is an answer like others; see
+                                 rn_curl_get */
     const char *protocols;    /* as CURLOPT_PROTOCOLS_STR; default "http,https" */
     bool fail_on_status;      /* a status of 400 and above is an error; see rn_curl_get */
     /*
@@ -187,9 +188,14 @@ typedef struct rn_curl_response {
 /*
  * rn_curl_get, rn_curl_post - ask for a URL over HTTP; request may be NULL.
  *
- * Redirects are followed, to http and https only. A status such as 404 is an answer, not an error,
- * unless .fail_on_status says so. *response is overwritten, and filled in as far as things went
- * also when the result is an error.
+ * Redirects of a GET without a body, of a HEAD and of a POST are followed, to http and https only.
+ * After 301, 302 and 303 a POST goes on as a GET, without the body and the headers Content-...;
+ * after 307 and 308 as it was. A redirect of anything else (a PUT, a DELETE, a GET with a body) is
+ * the answer, with 0 and the status, whatever .max_redirects says: where to is in its header
+ * Location, and how to go on the program's to say.
+ *
+ * A status such as 404 is an answer, not an error, unless .fail_on_status says so. *response is
+ * overwritten, and filled in as far as things went also when the result is an error.
  *
  * Caller   any thread or fiber; never a signal handler.
  * Blocks   the fiber until all of the answer is there, or ctx ends: the only limit of time.

@@ -189,6 +189,62 @@ TEST_FIBER(redirects)
     peer_stop(&p);
 }
 
+#define AS_IT_WAS "POST, type \"text/x\", 3 bytes"
+#define AS_A_GET "GET, type \"\", 0 bytes"
+
+static void expect_moved(struct peer *p, const rn_curl_request *q, int status, const char *expected)
+{
+    char path[32];
+    rn_curl_response r;
+    snprintf(path, sizeof path, "/moved/%d", status);
+    EXPECT_OK(rn_curl_get(NULL, AT(p, path), q, &r));
+    EXPECT_STR(r.body, expected);
+    if (strcmp(expected, "moved\n") == 0) {
+        EXPECT_EQ(r.status, status);
+        EXPECT_STR(rn_curl_header(&r, "Location", 0), "/seen");
+    }
+    rn_curl_response_free(&r);
+}
+
+TEST_FIBER(redirects_of_posts)
+{
+    struct peer p;
+    const char *headers[] = {"X-Test: yes", "content-type: text/x", "Content-Language: en", NULL};
+    rn_curl_request q = {.method = "POST", .body = "abc", .size = 3, .content_type = "text/x"};
+    rn_curl_response r;
+    peer_start(&p, 0);
+    for (int i = 0; i < 2; i++) {
+        expect_moved(&p, &q, 301, AS_A_GET);
+        expect_moved(&p, &q, 302, AS_A_GET);
+        expect_moved(&p, &q, 303, AS_A_GET);
+        expect_moved(&p, &q, 307, AS_IT_WAS);
+        expect_moved(&p, &q, 308, AS_IT_WAS);
+        EXPECT_OK(rn_curl_post(NULL, AT(&p, "/moved/303"), &q, &r));
+        EXPECT_STR(r.body, AS_A_GET);
+        rn_curl_response_free(&r);
+        q.headers = headers;
+        q.content_type = "text/other"; /* the header's wins */
+    }
+    peer_stop(&p);
+}
+
+/* libcurl would repeat them without their bodies, and a DELETE where a GET was meant. */
+TEST_FIBER(redirects_of_other_methods_are_answers)
+{
+    struct peer p;
+    const int statuses[] = {301, 302, 303, 307, 308};
+    peer_start(&p, 0);
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        expect_moved(&p, &(rn_curl_request){.method = "PUT", .body = "abc", .size = 3}, statuses[i],
+                     "moved\n");
+        expect_moved(&p, &(rn_curl_request){.method = "DELETE"}, statuses[i], "moved\n");
+        expect_moved(&p, &(rn_curl_request){.body = "abc", .size = 3}, statuses[i], "moved\n");
+        expect_moved(&p, &(rn_curl_request){.method = "GET"}, statuses[i], AS_A_GET);
+    }
+    EXPECT_EQ(atomic_load(&p.accepted), 1);
+    peer_stop(&p);
+}
+
 TEST_FIBER(only_http_by_default)
 {
     rn_curl_response r;

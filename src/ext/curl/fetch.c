@@ -82,6 +82,11 @@ static void buffer_swap(struct buffer *a, struct buffer *b)
     *b = was;
 }
 
+static bool has_method(const rn_curl_request *r, const char *name)
+{
+    return strcmp(r->method, name) == 0;
+}
+
 /* ---- on the driver ---- */
 
 static long status_of(CURL *easy)
@@ -150,6 +155,32 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
         return too_much(f, "headers", f->request.max_headers);
     f->header_bytes += size;
     return size;
+}
+
+/* A header without a value is not sent. */
+static void forget_body(struct curl_slist *headers)
+{
+    for (struct curl_slist *h = headers; h != NULL; h = h->next) {
+        char *end = h->data + strcspn(h->data, ":;");
+        if (strncasecmp(h->data, "Content-", strlen("Content-")) == 0 && *end != '\0')
+            strcpy(end, ":");
+    }
+}
+
+/*
+ * Called before each request that goes out. libcurl makes a GET of a POST that was redirected, but
+ * does not know which headers were about the body.
+ */
+static int on_request(void *arg, char *to, char *from, int to_port, int from_port)
+{
+    struct fetch *f = arg;
+    char *method = NULL;
+
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    curl_easy_getinfo(f->transfer.easy, CURLINFO_EFFECTIVE_METHOD, &method);
+    if (has_method(&f->request, "POST") && method != NULL && strcmp(method, "GET") == 0)
+        forget_body(f->headers);
+    return CURL_PREREQFUNC_OK;
 }
 
 static void on_end(struct transfer *t)
@@ -254,8 +285,10 @@ static int check_request(const char *url, const rn_curl_request *r)
     return err;
 }
 
-static void set_defaults(rn_curl_request *r)
+static void set_defaults(rn_curl_request *r, bool post)
 {
+    if (r->method == NULL)
+        r->method = post ? "POST" : "GET";
     if (r->user_agent == NULL)
         r->user_agent = "runnel/" RN_VERSION;
     if (r->content_type == NULL)
@@ -320,32 +353,38 @@ static int set_headers(struct fetch *f, CURL *easy, bool body)
     return 0;
 }
 
-static int set_method(const rn_curl_request *r, CURL *easy, bool post, bool body)
+/* libcurl's own word for a method, where it has one: only then may it go over to another. */
+static int set_method(const rn_curl_request *r, CURL *easy, bool body)
 {
-    const char *method = r->method;
-
     if (body) {
         SET(easy, CURLOPT_POST, 1L);
         SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->size);
         SET(easy, CURLOPT_POSTFIELDS, r->body == NULL ? "" : r->body);
-        method = method == NULL && !post ? "GET" : method;
     }
-    if (method != NULL && strcmp(method, "HEAD") == 0)
+    if (has_method(r, "HEAD"))
         SET(easy, CURLOPT_NOBODY, 1L);
-    else if (method != NULL)
-        SET(easy, CURLOPT_CUSTOMREQUEST, method);
+    else if (!has_method(r, body ? "POST" : "GET"))
+        SET(easy, CURLOPT_CUSTOMREQUEST, r->method);
     return 0;
 }
 
-static int set_limits(const rn_curl_request *r, CURL *easy)
+/*
+ * Any other request libcurl would repeat under its own method whatever the status says, after some
+ * of them without its body.
+ */
+static bool follows(const rn_curl_request *r, bool body)
 {
-    bool head = r->method != NULL && strcmp(r->method, "HEAD") == 0;
+    return r->max_redirects > 0 && (has_method(r, "HEAD") || has_method(r, body ? "POST" : "GET"));
+}
 
-    SET(easy, CURLOPT_FOLLOWLOCATION, r->max_redirects > 0 ? 1L : 0L);
+static int set_limits(const rn_curl_request *r, CURL *easy, bool body)
+{
+    SET(easy, CURLOPT_FOLLOWLOCATION, follows(r, body) ? 1L : 0L);
     SET(easy, CURLOPT_MAXREDIRS, r->max_redirects > 0 ? (long)r->max_redirects : 0L);
     SET(easy, CURLOPT_PROTOCOLS_STR, r->protocols);
     SET(easy, CURLOPT_REDIR_PROTOCOLS_STR, r->protocols);
-    if (!head && r->max_body < (size_t)INT64_MAX) /* so that one announced is not begun */
+    if (!has_method(r, "HEAD") &&
+        r->max_body < (size_t)INT64_MAX) /* so that one announced is not begun */
         SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->max_body);
     return 0;
 }
@@ -357,6 +396,8 @@ static int set_callbacks(struct fetch *f, CURL *easy)
     SET(easy, CURLOPT_WRITEDATA, f);
     SET(easy, CURLOPT_HEADERFUNCTION, on_header);
     SET(easy, CURLOPT_HEADERDATA, f);
+    SET(easy, CURLOPT_PREREQFUNCTION, on_request);
+    SET(easy, CURLOPT_PREREQDATA, f);
     return 0;
 }
 
@@ -364,12 +405,12 @@ static int set_up(struct fetch *f, const char *url, bool post)
 {
     const rn_curl_request *r = &f->request;
     CURL *easy = f->transfer.easy;
-    bool body = post || r->body != NULL;
+    bool body = post || r->body != NULL || has_method(r, "POST");
     int err;
 
     SET(easy, CURLOPT_URL, url);
-    if ((err = set_method(r, easy, post, body)) != 0 || (err = set_headers(f, easy, body)) != 0 ||
-        (err = set_limits(r, easy)) != 0 || (err = set_callbacks(f, easy)) != 0)
+    if ((err = set_method(r, easy, body)) != 0 || (err = set_headers(f, easy, body)) != 0 ||
+        (err = set_limits(r, easy, body)) != 0 || (err = set_callbacks(f, easy)) != 0)
         return err;
     return r->setup == NULL ? 0 : r->setup(easy, r->arg);
 }
@@ -451,7 +492,7 @@ static int fetch(rn_ctx *ctx, const char *url, const rn_curl_request *request, b
     if (request != NULL)
         f.request = *request;
     f.max_collected = f.request.max_body != 0 ? f.request.max_body : MAX_BODY_DEFAULT;
-    set_defaults(&f.request);
+    set_defaults(&f.request, post);
     if (err == 0)
         err = check_request(url, &f.request);
     if (err == 0)
