@@ -138,7 +138,7 @@ RN_API int rn_curl_close_idle(rn_curl *client);
  *          -ENOMEM            out of memory
  *          -EIO               any other failure of libcurl
  *          and what connect(2) says, negated (-EHOSTUNREACH, -ENETUNREACH, ...). Each but the end
- *          of ctx leaves libcurl's sentence for rn_error_detail.
+ *          of ctx leaves libcurl's sentence for rn_error_detail, which is "" otherwise.
  * Cost     a park; a fiber is started when the client had nothing to do.
  * See      rn_curl_get, examples/fetch_all.c
  */
@@ -206,7 +206,8 @@ typedef struct rn_curl_response {
  *          -EINVAL      .fail_on_status: another status from 400 on, which rn_retry does not try
  *                       again; or the URL or a field of request is wrong
  *          others       as rn_curl_perform, and what .on_body or .setup returned
- *          Each but the end of ctx and the last leaves a sentence for rn_error_detail.
+ *          Each but the end of ctx and the last leaves a sentence for rn_error_detail, which is
+ *          "" otherwise, unless .on_body or .setup left one.
  * Cost     some allocations, and a copy of the body.
  * See      rn_curl_response_free, rn_curl_retry_after, examples/fetch_all.c, examples/crawler.c
  */

@@ -375,6 +375,34 @@ TEST_FIBER(contexts_end_a_get)
     peer_stop(&p);
 }
 
+TEST_FIBER(no_sentence_of_an_earlier_error_stays)
+{
+    rn_curl_response r;
+    rn_curl *client;
+    rn_ctx *ended = rn_ctx_with_cancel(NULL);
+    rn_ctx_cancel(ended, 0);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_EQ(rn_curl_get(ended, "http://127.0.0.1/", NULL, &r), -ECANCELED);
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_response_free(&r);
+    rn_error_with(-EIO, "earlier");
+    CURL *easy = curl_easy_init();
+    EXPECT_EQ(rn_curl_perform(ended, easy), -ECANCELED);
+    EXPECT_STR(rn_error_detail(), "");
+    curl_easy_cleanup(easy);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_EQ(
+        rn_curl_get(NULL, "http://127.0.0.1/", &(rn_curl_request){.setup = refuse_set_up}, &r),
+        -EDOM);
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_response_free(&r);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_OK(rn_curl_new(&client, NULL));
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_free(client);
+    rn_ctx_release(ended);
+}
+
 /* ---- bodies in pieces ---- */
 
 struct pieces {

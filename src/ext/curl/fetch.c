@@ -487,6 +487,7 @@ static int fetch(rn_ctx *ctx, const char *url, const rn_curl_request *request, b
     struct fetch f = {.transfer.code = CURLE_FAILED_INIT};
     int err = rn_ctx_err(ctx);
 
+    forget_sentence();
     *response = (rn_curl_response){
         .body = "", .code = err == 0 ? CURLE_FAILED_INIT : CURLE_ABORTED_BY_CALLBACK};
     if (request != NULL)
