@@ -109,7 +109,9 @@ RN_API int rn_curl_close_idle(rn_curl *client);
  * rn_curl_perform uses the client that all share. *code, unless code is NULL, becomes the CURLcode;
  * where ctx ended the transfer, CURLE_ABORTED_BY_CALLBACK. CURLOPT_NOSIGNAL and CURLOPT_QUICK_EXIT
  * are set on the handle: no signal is raised, and a lookup that hangs holds nobody up. All other
- * options are as the caller has set them; callbacks see the head of this file.
+ * options are as the caller has set them, or libcurl's defaults: 300 seconds for connecting
+ * (CURLOPT_CONNECTTIMEOUT), a proxy that the environment names. Callbacks see the head of this
+ * file.
  *
  * When ctx ends, the transfer is taken out of libcurl, its connection is closed unless others share
  * it, and no callback of it runs any more.
@@ -194,11 +196,17 @@ typedef struct rn_curl_response {
  * the answer, with 0 and the status, whatever .max_redirects says: where to is in its header
  * Location, and how to go on the program's to say.
  *
+ * As any program with libcurl it goes through the proxy that the environment names (http_proxy,
+ * https_proxy, ALL_PROXY, but for the hosts in NO_PROXY); .setup with CURLOPT_PROXY and "" keeps it
+ * from that.
+ *
  * A status such as 404 is an answer, not an error, unless .fail_on_status says so. *response is
  * overwritten, and filled in as far as things went also when the result is an error.
  *
  * Caller   any thread or fiber; never a signal handler.
- * Blocks   the fiber until all of the answer is there, or ctx ends: the only limit of time.
+ * Blocks   the fiber until all of the answer is there, or ctx ends. Nothing else limits the time,
+ *          but that libcurl gives up with -ETIMEDOUT where connecting, TLS included, takes 300
+ *          seconds; .setup can set other limits (CURLOPT_CONNECTTIMEOUT).
  * Returns  0            *response is the answer
  *          -EMSGSIZE    it has more bytes than .max_body or .max_headers; the connection is closed
  *          -EREMOTEIO   .fail_on_status: the server failed, or has no time now (408, 429 and from
