@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LINGER (10 * RN_SECOND) /* for the last lines to one that has left */
+
 struct chat {
     rn_pubsub *room;
     rn_fd fd; /* the listener; in the copy that each client has, its connection */
@@ -23,6 +25,7 @@ static void say(struct chat *c, const char *name, const char *verb, const char *
     rn_publish_bytes(NULL, c->room, "room", text, (size_t)n);
 }
 
+/* Its result is never 0, so that it ends linger, too. */
 static int deliver(rn_ctx *ctx, void *arg)
 {
     struct chat *c = arg;
@@ -34,7 +37,15 @@ static int deliver(rn_ctx *ctx, void *arg)
             rn_fd_write(ctx, c->fd, "...\n", 4);
         n = rn_fd_write(ctx, c->fd, m.data, m.size); /* fails once the client is gone */
     }
-    return 0;
+    return RN_ECLOSED;
+}
+
+/* Ends deliver, which one that reads nothing any more would keep for ever. */
+static int linger(rn_ctx *ctx, void *unused)
+{
+    (void)unused;
+    rn_sleep(ctx, LINGER);
+    return -ETIMEDOUT;
 }
 
 static int attend(rn_ctx *ctx, void *arg)
@@ -55,6 +66,7 @@ static int attend(rn_ctx *ctx, void *arg)
             say(c, name, ": ", line);
         say(c, name, " leaves", "");
         rn_subscription_drain(c->mail); /* the last lines, for one that only ended its own */
+        rn_group_go(delivery, linger, NULL);
     }
     rn_group_wait(delivery);
     rn_subscription_free(c->mail);

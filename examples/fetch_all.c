@@ -1,14 +1,12 @@
-/*
- * Fetches URLs, four at once: the first failure cancels the rest. With none, it serves its own.
- */
+/* Fetches URLs, four at once: the first failure cancels the rest. With none, it serves its own. */
 #include <runnel.h>
 #include <runnel/curl.h>
 #include <runnel/http.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static rn_http_server *server; /* our own */
 static char base[64];          /* its URL; "" before URLs */
-
 struct page {
     const char *name;
     int err;
@@ -27,25 +25,27 @@ static int fetch(rn_ctx *ctx, void *arg)
 
 static int fetch_all(char **names, int n)
 {
-    struct page pages[20];
+    struct page *pages = calloc((size_t)n, sizeof *pages);
     rn_group *g = rn_group_new(NULL);
+    if (pages == NULL || g == NULL)
+        return -ENOMEM;
     rn_group_set_limit(g, 4);
-    for (int i = 0; i < n && i < 20; i++) {
+    for (int i = 0; i < n; i++) {
         pages[i] = (struct page){.name = names[i], .err = -ECANCELED};
         rn_group_go(g, fetch, &pages[i]); /* waits for room; after a failure it starts none */
     }
     int err = rn_group_wait(g);
-    for (int i = 0; i < n && i < 20; i++)
+    for (int i = 0; i < n; i++)
         printf("%s: %s\n", names[i], rn_strerror(pages[i].err));
     printf("all: %s\n", rn_strerror(err));
+    free(pages);
     return err;
 }
 
 static int answer(rn_ctx *ctx, rn_http_request *req, rn_http_response *res, void *why)
 {
-    if (rn_http_path(req)[1] == 's') /* a slow one: takes for ever */
-        return rn_ctx_wait(ctx);
-    return rn_http_path(req)[1] == 'b' ? rn_http_error(ctx, res, 503, why) : 0;
+    char kind = rn_http_path(req)[1]; /* s: a slow one, which takes for ever */
+    return kind == 's' ? rn_ctx_wait(ctx) : kind == 'b' ? rn_http_error(ctx, res, 503, why) : 0;
 }
 
 static int serve(rn_ctx *ctx, void *listener)

@@ -1,6 +1,4 @@
-/*
- * TLS: an echo server whose certificate is renewed while it runs. The command openssl makes them.
- */
+/* TLS: an echo server whose certificate is renewed while it runs; the command openssl makes it. */
 #include <runnel.h>
 #include <runnel/tls.h>
 #include <stdio.h>
@@ -25,8 +23,10 @@ static int serve(rn_ctx *ctx, void *arg)
     rn_fd fd;
 
     while (rn_accept(ctx, listener, &fd) == 0) { /* here one after the other */
-        if (rn_tls_accept(ctx, arg, fd, &conn) != 0)
-            return rn_fd_close(fd);
+        if (rn_tls_accept(ctx, arg, fd, &conn) != 0) {
+            rn_fd_close(fd);
+            continue;
+        }
         for (ssize_t n; (n = rn_tls_read(ctx, conn, buffer, sizeof buffer)) > 0;)
             rn_tls_write(ctx, conn, buffer, (size_t)n);
         rn_tls_close(NULL, conn);

@@ -109,7 +109,9 @@ RN_API int rn_curl_close_idle(rn_curl *client);
  * rn_curl_perform uses the client that all share. *code, unless code is NULL, becomes the CURLcode;
  * where ctx ended the transfer, CURLE_ABORTED_BY_CALLBACK. CURLOPT_NOSIGNAL and CURLOPT_QUICK_EXIT
  * are set on the handle: no signal is raised, and a lookup that hangs holds nobody up. All other
- * options are as the caller has set them; callbacks see the head of this file.
+ * options are as the caller has set them, or libcurl's defaults: 300 seconds for connecting
+ * (CURLOPT_CONNECTTIMEOUT), a proxy that the environment names. Callbacks see the head of this
+ * file.
  *
  * When ctx ends, the transfer is taken out of libcurl, its connection is closed unless others share
  * it, and no callback of it runs any more.
@@ -138,7 +140,7 @@ RN_API int rn_curl_close_idle(rn_curl *client);
  *          -ENOMEM            out of memory
  *          -EIO               any other failure of libcurl
  *          and what connect(2) says, negated (-EHOSTUNREACH, -ENETUNREACH, ...). Each but the end
- *          of ctx leaves libcurl's sentence for rn_error_detail.
+ *          of ctx leaves libcurl's sentence for rn_error_detail, which is "" otherwise.
  * Cost     a park; a fiber is started when the client had nothing to do.
  * See      rn_curl_get, examples/fetch_all.c
  */
@@ -154,15 +156,17 @@ typedef struct rn_curl_request {
     const void *body;           /* of the request: size bytes */
     size_t size;
     const char *content_type; /* of the body; default application/octet-stream */
-    size_t max_body;          /* bytes of the answer; default 16 MiB, without limit with .on_body */
+    size_t max_body;          /* bytes of the answer; default 16 MiB, without limit what goes to
+                                 .on_body */
     size_t max_headers;       /* bytes of all headers, of redirects too; default 256 KiB */
-    int max_redirects;        /* default 10; negative: a redirect is an answer like others */
+    int max_redirects;        /* default 10; negative: a redirect is an answer like others; see
+                                 rn_curl_get */
     const char *protocols;    /* as CURLOPT_PROTOCOLS_STR; default "http,https" */
     bool fail_on_status;      /* a status of 400 and above is an error; see rn_curl_get */
     /*
-     * Called on the caller's fiber for each piece of the body, which is then not collected. It may
-     * wait: the server does, too, after some pieces. What is not 0 ends the transfer and is the
-     * call's result.
+     * Called on the caller's fiber for each piece of the body, which is then not collected; with
+     * .fail_on_status that of an error is collected instead. It may wait: the server does, too,
+     * after some pieces. What is not 0 ends the transfer and is the call's result.
      */
     int (*on_body)(rn_ctx *ctx, const void *data, size_t size, void *arg);
     /* Called on the caller's fiber with the easy handle (a CURL *) before the start, to set any
@@ -186,12 +190,23 @@ typedef struct rn_curl_response {
 /*
  * rn_curl_get, rn_curl_post - ask for a URL over HTTP; request may be NULL.
  *
- * Redirects are followed, to http and https only. A status such as 404 is an answer, not an error,
- * unless .fail_on_status says so. *response is overwritten, and filled in as far as things went
- * also when the result is an error.
+ * Redirects of a GET without a body, of a HEAD and of a POST are followed, to http and https only.
+ * After 301, 302 and 303 a POST goes on as a GET, without the body and the headers Content-...;
+ * after 307 and 308 as it was. A redirect of anything else (a PUT, a DELETE, a GET with a body) is
+ * the answer, with 0 and the status, whatever .max_redirects says: where to is in its header
+ * Location, and how to go on the program's to say.
+ *
+ * As any program with libcurl it goes through the proxy that the environment names (http_proxy,
+ * https_proxy, ALL_PROXY, but for the hosts in NO_PROXY); .setup with CURLOPT_PROXY and "" keeps it
+ * from that.
+ *
+ * A status such as 404 is an answer, not an error, unless .fail_on_status says so. *response is
+ * overwritten, and filled in as far as things went also when the result is an error.
  *
  * Caller   any thread or fiber; never a signal handler.
- * Blocks   the fiber until all of the answer is there, or ctx ends: the only limit of time.
+ * Blocks   the fiber until all of the answer is there, or ctx ends. Nothing else limits the time,
+ *          but that libcurl gives up with -ETIMEDOUT where connecting, TLS included, takes 300
+ *          seconds; .setup can set other limits (CURLOPT_CONNECTTIMEOUT).
  * Returns  0            *response is the answer
  *          -EMSGSIZE    it has more bytes than .max_body or .max_headers; the connection is closed
  *          -EREMOTEIO   .fail_on_status: the server failed, or has no time now (408, 429 and from
@@ -199,7 +214,8 @@ typedef struct rn_curl_response {
  *          -EINVAL      .fail_on_status: another status from 400 on, which rn_retry does not try
  *                       again; or the URL or a field of request is wrong
  *          others       as rn_curl_perform, and what .on_body or .setup returned
- *          Each but the end of ctx and the last leaves a sentence for rn_error_detail.
+ *          Each but the end of ctx and the last leaves a sentence for rn_error_detail, which is
+ *          "" otherwise, unless .on_body or .setup left one.
  * Cost     some allocations, and a copy of the body.
  * See      rn_curl_response_free, rn_curl_retry_after, examples/fetch_all.c, examples/crawler.c
  */

@@ -83,6 +83,9 @@ static bool nothing_runs(const struct worker *worker)
  * are all there are. But what it has sent through the kernel, to a fiber that waits for a
  * descriptor, may have come after this worker's last look there. So nothing must run, the kernel
  * have nothing, and nothing have run in between.
+ *
+ * Between the looks and the jump the system may take the processor away, while another worker jumps
+ * further: so the time is moved on only from what it was before the looks, and never goes back.
  */
 void clock_jump(const struct worker *worker)
 {
@@ -90,12 +93,13 @@ void clock_jump(const struct worker *worker)
 
     if (load_relaxed(&clock_is_virtual) == 0)
         return;
+    rn_time now = load_acquire(&virtual_now);
     uint64_t before = activity();
     if (!nothing_runs(worker) || poll_once(0) != 0 || !nothing_runs(worker) || activity() != before)
         return;
     until = idle_next_timer();
-    if (until != RN_FOREVER && load_relaxed(&virtual_now) < until)
-        store_relaxed(&virtual_now, until);
+    if (until != RN_FOREVER && now < until)
+        cas_seq(&virtual_now, &now, until);
 }
 
 void clock_start(void)

@@ -6,7 +6,10 @@
  *     /echo             method, agent and X-Test header, a line each, and the request's body
  *     /body/N           N bytes: the letters of the alphabet, over and over
  *     /chunked/N        the same in chunks
+ *     /failing/N        the same with status 500
  *     /redirect/N       to /redirect/N-1; /redirect/0 is /hello
+ *     /moved/N          to /seen with status N
+ *     /seen             method, Content-Type and length of the body in a line
  *     /loop             to itself
  *     /away             to file:///etc/passwd
  *     /status/N         that status, with Retry-After: 7
@@ -53,7 +56,7 @@ struct peer {
 struct request {
     struct peer *peer;
     rn_fd conn;
-    char method[16], path[256], agent[64], extra[64];
+    char method[16], path[256], agent[64], extra[64], type[64];
     char *body;
     size_t size;
 };
@@ -113,10 +116,12 @@ static inline int wait_at_gate(struct request *q)
     return answer(q, 200, "", "through\n");
 }
 
-static inline int send_letters(struct request *q, size_t size, bool chunked)
+static inline int send_letters(struct request *q, int status, size_t size, bool chunked)
 {
-    int err = chunked ? say(q->conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                      : say(q->conn, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+    int err = say(q->conn, "HTTP/1.1 %d Whatever\r\n", status);
+    if (err == 0)
+        err = chunked ? say(q->conn, "Transfer-Encoding: chunked\r\n\r\n")
+                      : say(q->conn, "Content-Length: %zu\r\n\r\n", size);
     for (size_t n; err == 0 && size > 0; size -= n) {
         n = size < PIECE_BYTES ? size : PIECE_BYTES;
         if (chunked)
@@ -136,11 +141,18 @@ static inline int flood(struct request *q, const char *piece, size_t size)
     return err;
 }
 
-static inline int redirect(struct request *q, const char *to)
+static inline int redirect(struct request *q, int status, const char *to)
 {
     char header[300];
     snprintf(header, sizeof header, "Location: %s\r\n", to);
-    return answer(q, 302, header, "moved\n");
+    return answer(q, status, header, "moved\n");
+}
+
+static inline int say_what_is_seen(struct request *q)
+{
+    char line[128];
+    snprintf(line, sizeof line, "%s, type \"%s\", %zu bytes", q->method, q->type, q->size);
+    return answer(q, 200, "", line);
 }
 
 static inline int echo_request(struct request *q)
@@ -186,17 +198,23 @@ static inline int serve_request(struct request *q)
     if (strcmp(path, "/echo") == 0)
         return echo_request(q);
     if (sscanf(path, "/body/%zu", &n) == 1)
-        return send_letters(q, n, false);
+        return send_letters(q, 200, n, false);
     if (sscanf(path, "/chunked/%zu", &n) == 1)
-        return send_letters(q, n, true);
+        return send_letters(q, 200, n, true);
+    if (sscanf(path, "/failing/%zu", &n) == 1)
+        return send_letters(q, 500, n, true);
     if (sscanf(path, "/redirect/%zu", &n) == 1) {
         snprintf(next, sizeof next, "/redirect/%zu", n - 1);
-        return redirect(q, next);
+        return redirect(q, 302, next);
     }
     if (strcmp(path, "/loop") == 0)
-        return redirect(q, "/loop");
+        return redirect(q, 302, "/loop");
     if (strcmp(path, "/away") == 0)
-        return redirect(q, "file:///etc/passwd");
+        return redirect(q, 302, "file:///etc/passwd");
+    if (sscanf(path, "/moved/%zu", &n) == 1)
+        return redirect(q, (int)n, "/seen");
+    if (strcmp(path, "/seen") == 0)
+        return say_what_is_seen(q);
     if (sscanf(path, "/status/%zu", &n) == 1)
         return answer(q, (int)n, "Retry-After: 7\r\n", "sorry\n");
     if (strcmp(path, "/cookies") == 0)
@@ -211,6 +229,8 @@ static inline void note_header(struct request *q, const char *line)
     sscanf(line, "Content-Length: %zu", &q->size);
     sscanf(line, "User-Agent: %63[^\n]", q->agent);
     sscanf(line, "X-Test: %63[^\n]", q->extra);
+    if (strncasecmp(line, "Content-Type: ", strlen("Content-Type: ")) == 0)
+        snprintf(q->type, sizeof q->type, "%s", line + strlen("Content-Type: "));
 }
 
 /* 0, or not when there is none any more. */

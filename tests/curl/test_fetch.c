@@ -88,6 +88,8 @@ TEST_FIBER(methods_headers_and_bodies)
                 "GET\nme\n\nq");
     expect_echo(&p, &(rn_curl_request){.method = "DELETE", .user_agent = "me"}, false,
                 "DELETE\nme\n\n");
+    expect_echo(&p, &(rn_curl_request){.method = "!#$%&'*+-.^_`|~", .user_agent = "me"}, false,
+                "!#$%&'*+-.^_`|~\nme\n\n");
     EXPECT_EQ(atomic_load(&p.accepted), 1);
     peer_stop(&p);
 }
@@ -187,6 +189,62 @@ TEST_FIBER(redirects)
     peer_stop(&p);
 }
 
+#define AS_IT_WAS "POST, type \"text/x\", 3 bytes"
+#define AS_A_GET "GET, type \"\", 0 bytes"
+
+static void expect_moved(struct peer *p, const rn_curl_request *q, int status, const char *expected)
+{
+    char path[32];
+    rn_curl_response r;
+    snprintf(path, sizeof path, "/moved/%d", status);
+    EXPECT_OK(rn_curl_get(NULL, AT(p, path), q, &r));
+    EXPECT_STR(r.body, expected);
+    if (strcmp(expected, "moved\n") == 0) {
+        EXPECT_EQ(r.status, status);
+        EXPECT_STR(rn_curl_header(&r, "Location", 0), "/seen");
+    }
+    rn_curl_response_free(&r);
+}
+
+TEST_FIBER(redirects_of_posts)
+{
+    struct peer p;
+    const char *headers[] = {"X-Test: yes", "content-type: text/x", "Content-Language: en", NULL};
+    rn_curl_request q = {.method = "POST", .body = "abc", .size = 3, .content_type = "text/x"};
+    rn_curl_response r;
+    peer_start(&p, 0);
+    for (int i = 0; i < 2; i++) {
+        expect_moved(&p, &q, 301, AS_A_GET);
+        expect_moved(&p, &q, 302, AS_A_GET);
+        expect_moved(&p, &q, 303, AS_A_GET);
+        expect_moved(&p, &q, 307, AS_IT_WAS);
+        expect_moved(&p, &q, 308, AS_IT_WAS);
+        EXPECT_OK(rn_curl_post(NULL, AT(&p, "/moved/303"), &q, &r));
+        EXPECT_STR(r.body, AS_A_GET);
+        rn_curl_response_free(&r);
+        q.headers = headers;
+        q.content_type = "text/other"; /* the header's wins */
+    }
+    peer_stop(&p);
+}
+
+/* libcurl would repeat them without their bodies, and a DELETE where a GET was meant. */
+TEST_FIBER(redirects_of_other_methods_are_answers)
+{
+    struct peer p;
+    const int statuses[] = {301, 302, 303, 307, 308};
+    peer_start(&p, 0);
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        expect_moved(&p, &(rn_curl_request){.method = "PUT", .body = "abc", .size = 3}, statuses[i],
+                     "moved\n");
+        expect_moved(&p, &(rn_curl_request){.method = "DELETE"}, statuses[i], "moved\n");
+        expect_moved(&p, &(rn_curl_request){.body = "abc", .size = 3}, statuses[i], "moved\n");
+        expect_moved(&p, &(rn_curl_request){.method = "GET"}, statuses[i], AS_A_GET);
+    }
+    EXPECT_EQ(atomic_load(&p.accepted), 1);
+    peer_stop(&p);
+}
+
 TEST_FIBER(only_http_by_default)
 {
     rn_curl_response r;
@@ -255,6 +313,7 @@ static int refuse_set_up(void *easy, void *arg)
 TEST_FIBER(requests_that_cannot_be)
 {
     const char *smuggled[] = {"X-A: 1\r\nX-B: 2", NULL};
+    const char *no_methods[] = {"", "A\nB", "GET / HTTP/1.1", "A\tB", "A:B", "\x7f", "\xc3\x84"};
     char type[400] = "";
     rn_curl_response r;
     memset(type, 't', sizeof type - 1);
@@ -262,7 +321,14 @@ TEST_FIBER(requests_that_cannot_be)
     expect_error("", NULL, -EINVAL, "");
     expect_error("http://127.0.0.1/ /", NULL, -EINVAL, "");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.headers = smuggled}, -EINVAL, ".headers");
-    expect_error("http://127.0.0.1/", &(rn_curl_request){.method = "A\nB"}, -EINVAL, ".method");
+    for (size_t i = 0; i < sizeof no_methods / sizeof no_methods[0]; i++)
+        expect_error("http://127.0.0.1/", &(rn_curl_request){.method = no_methods[i]}, -EINVAL,
+                     ".method");
+    expect_error("http://127.0.0.1/", &(rn_curl_request){.size = 1}, -EINVAL,
+                 ".size is 1, and .body is NULL");
+    EXPECT_EQ(rn_curl_post(NULL, "http://127.0.0.1/", &(rn_curl_request){.size = 4096}, &r),
+              -EINVAL);
+    rn_curl_response_free(&r);
     expect_error("http://127.0.0.1/", &(rn_curl_request){.user_agent = "\r"}, -EINVAL,
                  ".user_agent");
     expect_error("http://127.0.0.1/", &(rn_curl_request){.content_type = "\n"}, -EINVAL,
@@ -307,6 +373,34 @@ TEST_FIBER(contexts_end_a_get)
     while (atomic_load(&p.open) != 0)
         rn_yield();
     peer_stop(&p);
+}
+
+TEST_FIBER(no_sentence_of_an_earlier_error_stays)
+{
+    rn_curl_response r;
+    rn_curl *client;
+    rn_ctx *ended = rn_ctx_with_cancel(NULL);
+    rn_ctx_cancel(ended, 0);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_EQ(rn_curl_get(ended, "http://127.0.0.1/", NULL, &r), -ECANCELED);
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_response_free(&r);
+    rn_error_with(-EIO, "earlier");
+    CURL *easy = curl_easy_init();
+    EXPECT_EQ(rn_curl_perform(ended, easy), -ECANCELED);
+    EXPECT_STR(rn_error_detail(), "");
+    curl_easy_cleanup(easy);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_EQ(
+        rn_curl_get(NULL, "http://127.0.0.1/", &(rn_curl_request){.setup = refuse_set_up}, &r),
+        -EDOM);
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_response_free(&r);
+    rn_error_with(-EIO, "earlier");
+    EXPECT_OK(rn_curl_new(&client, NULL));
+    EXPECT_STR(rn_error_detail(), "");
+    rn_curl_free(client);
+    rn_ctx_release(ended);
 }
 
 /* ---- bodies in pieces ---- */
@@ -440,6 +534,24 @@ TEST_FIBER(the_body_of_an_error_is_not_given_in_pieces)
     EXPECT_EQ(got.calls, 0);
     EXPECT_STR(r.body, "sorry\n");
     rn_curl_response_free(&r);
+    peer_stop(&p);
+}
+
+TEST_FIBER(the_body_of_an_error_has_a_limit_beside_pieces)
+{
+    struct peer p;
+    rn_curl_response r;
+    struct pieces got = {.right = true};
+    rn_curl_request q = {.on_body = take_piece, .arg = &got, .fail_on_status = true};
+    peer_start(&p, 0);
+    expect_error(AT(&p, "/failing/18000000"), &q, -EMSGSIZE, "more than 16777216 bytes of body");
+    q.max_body = 1000;
+    expect_error(AT(&p, "/failing/1001"), &q, -EMSGSIZE, "more than 1000 bytes of body");
+    EXPECT_EQ(rn_curl_get(NULL, AT(&p, "/failing/1000"), &q, &r), -EREMOTEIO);
+    EXPECT_EQ(r.size, 1000);
+    EXPECT(is_letters(r.body, r.size));
+    rn_curl_response_free(&r);
+    EXPECT_EQ(got.calls, 0);
     peer_stop(&p);
 }
 

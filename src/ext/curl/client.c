@@ -178,6 +178,7 @@ int rn_curl_perform_on(rn_ctx *ctx, rn_curl *client, void *easy, int *code)
     struct transfer t = {.easy = easy, .code = CURLE_FAILED_INIT};
     int err;
 
+    forget_sentence();
     if (easy == NULL)
         err = rn_error_with(-EINVAL, "curl: the easy handle is NULL");
     else if ((err = transfer_start(ctx, client, &t)) == 0 && (err = transfer_await(ctx, &t)) == 0)
@@ -229,10 +230,12 @@ static int check_limit(const char *field, size_t limit)
 int rn_curl_new(rn_curl **out, const rn_curl_config *config)
 {
     rn_curl_config wanted = config == NULL ? (rn_curl_config){0} : *config;
-    int err = check_limit(".max_connections", wanted.max_connections);
     rn_curl *c;
+    int err;
 
     *out = NULL;
+    forget_sentence();
+    err = check_limit(".max_connections", wanted.max_connections);
     err = err != 0 ? err : check_limit(".max_per_host", wanted.max_per_host);
     err = err != 0 ? err : check_limit(".max_open", wanted.max_open);
     if (err != 0)

@@ -128,6 +128,12 @@ static const char *refusal(int err)
     }
 }
 
+void forget_sentence(void)
+{
+    if (rn_error_detail()[0] != '\0')
+        rn_error_with(0, "%s", "");
+}
+
 int report_transfer(const struct transfer *t, const char *message)
 {
     if (t->err == 0)

@@ -16,4 +16,7 @@ int code_of_transfer(CURL *easy, CURLcode code, int watch_err);
  */
 int report_transfer(const struct transfer *t, const char *message);
 
+/* So that no sentence of an earlier failure seems to be about the call that begins. */
+void forget_sentence(void);
+
 #endif

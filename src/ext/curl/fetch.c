@@ -43,8 +43,9 @@ struct fetch {
 
     struct buffer body; /* the driver's, as all down to err, until the transfer is done */
     size_t body_bytes, header_bytes;
-    int err;      /* why a callback ended the transfer; 0: it did not */
-    char why[96]; /* the same as a sentence, or "" */
+    size_t max_collected; /* of body_bytes, where the body is collected */
+    int err;              /* why a callback ended the transfer; 0: it did not */
+    char why[96];         /* the same as a sentence, or "" */
 
     rn_chan(char) bell;   /* of a body for .on_body: filled has something, or ended */
     pthread_mutex_t lock; /* guards the rest */
@@ -79,6 +80,11 @@ static void buffer_swap(struct buffer *a, struct buffer *b)
 
     *a = *b;
     *b = was;
+}
+
+static bool has_method(const rn_curl_request *r, const char *name)
+{
+    return strcmp(r->method, name) == 0;
 }
 
 /* ---- on the driver ---- */
@@ -124,11 +130,13 @@ static size_t on_data(char *data, size_t one, size_t size, void *arg)
 {
     struct fetch *f = arg;
     size_t taken = size;
+    bool to_caller = handed_over(f);
+    size_t max = to_caller ? f->request.max_body : f->max_collected;
 
     (void)one;
-    if (size > f->request.max_body - f->body_bytes)
-        return too_much(f, "body", f->request.max_body);
-    if (handed_over(f))
+    if (size > max || f->body_bytes > max - size)
+        return too_much(f, "body", max);
+    if (to_caller)
         taken = hand_over(f, data, size);
     else if ((f->err = buffer_append(&f->body, data, size)) != 0)
         taken = 0;
@@ -147,6 +155,32 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
         return too_much(f, "headers", f->request.max_headers);
     f->header_bytes += size;
     return size;
+}
+
+/* A header without a value is not sent. */
+static void forget_body(struct curl_slist *headers)
+{
+    for (struct curl_slist *h = headers; h != NULL; h = h->next) {
+        char *end = h->data + strcspn(h->data, ":;");
+        if (strncasecmp(h->data, "Content-", strlen("Content-")) == 0 && *end != '\0')
+            strcpy(end, ":");
+    }
+}
+
+/*
+ * Called before each request that goes out. libcurl makes a GET of a POST that was redirected, but
+ * does not know which headers were about the body.
+ */
+static int on_request(void *arg, char *to, char *from, int to_port, int from_port)
+{
+    struct fetch *f = arg;
+    char *method = NULL;
+
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    curl_easy_getinfo(f->transfer.easy, CURLINFO_EFFECTIVE_METHOD, &method);
+    if (has_method(&f->request, "POST") && method != NULL && strcmp(method, "GET") == 0)
+        forget_body(f->headers);
+    return CURL_PREREQFUNC_OK;
 }
 
 static void on_end(struct transfer *t)
@@ -225,11 +259,25 @@ static int check_line(const char *field, const char *text)
     return rn_error_with(-EINVAL, "curl: %s has more than one line", field);
 }
 
+/* A token of RFC 9110: nothing that ends the request's first word. */
+static int check_method(const char *text)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    if (text == NULL || (text[0] != '\0' && text[strspn(text, token)] == '\0'))
+        return 0;
+    return rn_error_with(-EINVAL,
+                         "curl: .method is no token: letters, digits and !#$%%&'*+-.^_`|~");
+}
+
 static int check_request(const char *url, const rn_curl_request *r)
 {
     int err = url == NULL ? rn_error_with(-EINVAL, "curl: the URL is NULL") : 0;
 
-    err = err != 0 ? err : check_line(".method", r->method);
+    if (err == 0 && r->body == NULL && r->size != 0)
+        err = rn_error_with(-EINVAL, "curl: .size is %zu, and .body is NULL", r->size);
+    err = err != 0 ? err : check_method(r->method);
     err = err != 0 ? err : check_line(".user_agent", r->user_agent);
     err = err != 0 ? err : check_line(".content_type", r->content_type);
     for (size_t i = 0; err == 0 && r->headers != NULL && r->headers[i] != NULL; i++)
@@ -237,8 +285,10 @@ static int check_request(const char *url, const rn_curl_request *r)
     return err;
 }
 
-static void set_defaults(rn_curl_request *r)
+static void set_defaults(rn_curl_request *r, bool post)
 {
+    if (r->method == NULL)
+        r->method = post ? "POST" : "GET";
     if (r->user_agent == NULL)
         r->user_agent = "runnel/" RN_VERSION;
     if (r->content_type == NULL)
@@ -303,32 +353,38 @@ static int set_headers(struct fetch *f, CURL *easy, bool body)
     return 0;
 }
 
-static int set_method(const rn_curl_request *r, CURL *easy, bool post, bool body)
+/* libcurl's own word for a method, where it has one: only then may it go over to another. */
+static int set_method(const rn_curl_request *r, CURL *easy, bool body)
 {
-    const char *method = r->method;
-
     if (body) {
         SET(easy, CURLOPT_POST, 1L);
         SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->size);
         SET(easy, CURLOPT_POSTFIELDS, r->body == NULL ? "" : r->body);
-        method = method == NULL && !post ? "GET" : method;
     }
-    if (method != NULL && strcmp(method, "HEAD") == 0)
+    if (has_method(r, "HEAD"))
         SET(easy, CURLOPT_NOBODY, 1L);
-    else if (method != NULL)
-        SET(easy, CURLOPT_CUSTOMREQUEST, method);
+    else if (!has_method(r, body ? "POST" : "GET"))
+        SET(easy, CURLOPT_CUSTOMREQUEST, r->method);
     return 0;
 }
 
-static int set_limits(const rn_curl_request *r, CURL *easy)
+/*
+ * Any other request libcurl would repeat under its own method whatever the status says, after some
+ * of them without its body.
+ */
+static bool follows(const rn_curl_request *r, bool body)
 {
-    bool head = r->method != NULL && strcmp(r->method, "HEAD") == 0;
+    return r->max_redirects > 0 && (has_method(r, "HEAD") || has_method(r, body ? "POST" : "GET"));
+}
 
-    SET(easy, CURLOPT_FOLLOWLOCATION, r->max_redirects > 0 ? 1L : 0L);
+static int set_limits(const rn_curl_request *r, CURL *easy, bool body)
+{
+    SET(easy, CURLOPT_FOLLOWLOCATION, follows(r, body) ? 1L : 0L);
     SET(easy, CURLOPT_MAXREDIRS, r->max_redirects > 0 ? (long)r->max_redirects : 0L);
     SET(easy, CURLOPT_PROTOCOLS_STR, r->protocols);
     SET(easy, CURLOPT_REDIR_PROTOCOLS_STR, r->protocols);
-    if (!head && r->max_body < (size_t)INT64_MAX) /* so that one announced is not begun */
+    if (!has_method(r, "HEAD") &&
+        r->max_body < (size_t)INT64_MAX) /* so that one announced is not begun */
         SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->max_body);
     return 0;
 }
@@ -340,6 +396,8 @@ static int set_callbacks(struct fetch *f, CURL *easy)
     SET(easy, CURLOPT_WRITEDATA, f);
     SET(easy, CURLOPT_HEADERFUNCTION, on_header);
     SET(easy, CURLOPT_HEADERDATA, f);
+    SET(easy, CURLOPT_PREREQFUNCTION, on_request);
+    SET(easy, CURLOPT_PREREQDATA, f);
     return 0;
 }
 
@@ -347,12 +405,12 @@ static int set_up(struct fetch *f, const char *url, bool post)
 {
     const rn_curl_request *r = &f->request;
     CURL *easy = f->transfer.easy;
-    bool body = post || r->body != NULL;
+    bool body = post || r->body != NULL || has_method(r, "POST");
     int err;
 
     SET(easy, CURLOPT_URL, url);
-    if ((err = set_method(r, easy, post, body)) != 0 || (err = set_headers(f, easy, body)) != 0 ||
-        (err = set_limits(r, easy)) != 0 || (err = set_callbacks(f, easy)) != 0)
+    if ((err = set_method(r, easy, body)) != 0 || (err = set_headers(f, easy, body)) != 0 ||
+        (err = set_limits(r, easy, body)) != 0 || (err = set_callbacks(f, easy)) != 0)
         return err;
     return r->setup == NULL ? 0 : r->setup(easy, r->arg);
 }
@@ -429,11 +487,13 @@ static int fetch(rn_ctx *ctx, const char *url, const rn_curl_request *request, b
     struct fetch f = {.transfer.code = CURLE_FAILED_INIT};
     int err = rn_ctx_err(ctx);
 
+    forget_sentence();
     *response = (rn_curl_response){
         .body = "", .code = err == 0 ? CURLE_FAILED_INIT : CURLE_ABORTED_BY_CALLBACK};
     if (request != NULL)
         f.request = *request;
-    set_defaults(&f.request);
+    f.max_collected = f.request.max_body != 0 ? f.request.max_body : MAX_BODY_DEFAULT;
+    set_defaults(&f.request, post);
     if (err == 0)
         err = check_request(url, &f.request);
     if (err == 0)

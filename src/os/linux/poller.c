@@ -117,7 +117,6 @@ int os_poller_wait(struct os_poller *poller, struct os_event *events, int room, 
     return kept;
 }
 
-/* Edge-triggered, so that nobody needs to read the counter; it overflows after 2^64 wakes. */
 void os_poller_await(struct os_poller *poller, int64_t timeout_ns)
 {
     struct pollfd one = {.fd = poller->epoll, .events = POLLIN};
@@ -127,6 +126,7 @@ void os_poller_await(struct os_poller *poller, int64_t timeout_ns)
     ppoll(&one, 1, timeout_ns < 0 ? NULL : &timeout, NULL); /* whatever it says, one looks again */
 }
 
+/* Edge-triggered, so that nobody needs to read the counter; it is full after 2^64 wakes. */
 void os_poller_wake(struct os_poller *poller)
 {
     uint64_t one = 1;
