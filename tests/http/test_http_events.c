@@ -204,6 +204,6 @@ TEST_FIBER(sends_no_events_for_head)
                   "HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n"
                   "HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n",
                   twice);
-    EXPECT_EQ(played, 2);
     site_stop(&site);
+    EXPECT_EQ(played, 2);
 }
