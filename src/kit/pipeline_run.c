@@ -539,6 +539,8 @@ void lane_end(struct lane *lane, int err)
 
     if (err != 0 && err != RN_ECLOSED && rn_ctx_err(p->ctx) != 0)
         atomic_store(&p->interrupted, true);
+    else if (err != 0 && err != RN_ECLOSED && rn_ctx_err(seg->ctx) == 0)
+        pipeline_fail(p, seg->head->name, err); /* it could not wait: no memory for a timer */
     if (atomic_fetch_sub(&seg->live, 1) == 1)
         segment_end(seg);
     atomic_fetch_sub(&p->fibers, 1);
