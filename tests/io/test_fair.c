@@ -11,8 +11,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-#define FIBERS 3000 /* more than RUNQ_SLOTS */
-#define TURNS 20    /* of each, on the average */
+#define FIBERS 3000                 /* more than RUNQ_SLOTS */
+#define TURNS (UNDER_TSAN ? 8 : 20) /* of each, on the average */
 
 static struct place {
     rn_fd fd;
