@@ -26,6 +26,7 @@
 #define RN_TESTS_PEER_H
 
 #include "core.h"
+#include "expect.h"
 #include "test.h"
 
 #include <runnel.h>
@@ -291,21 +292,6 @@ static inline int peer_accept(rn_ctx *ctx, void *arg)
 }
 
 /* ---- the server ---- */
-
-/* Fails with the code and its sentence. */
-#define EXPECT_OK(call)                                                                            \
-    do {                                                                                           \
-        long long got_ = (long long)(call);                                                        \
-        if (got_ < 0)                                                                              \
-            test_failed(__FILE__, __LINE__, "%s is %lld: %s (%s)", #call, got_,                    \
-                        rn_strerror((int)got_), rn_error_detail());                                \
-    } while (0)
-
-#define EXPECT_DETAIL(part)                                                                        \
-    do {                                                                                           \
-        if (strstr(rn_error_detail(), (part)) == NULL)                                             \
-            test_failed(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", rn_error_detail(), (part));     \
-    } while (0)
 
 static inline void peer_start(struct peer *p, int gate)
 {

@@ -5,6 +5,7 @@
 #ifndef RN_TESTS_HTTP_H
 #define RN_TESTS_HTTP_H
 
+#include "expect.h"
 #include "test.h"
 
 #include <runnel.h>
@@ -12,15 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* Fails with the code and its sentence. */
-#define EXPECT_OK(call)                                                                            \
-    do {                                                                                           \
-        long long got_ = (long long)(call);                                                        \
-        if (got_ < 0)                                                                              \
-            test_failed(__FILE__, __LINE__, "%s is %lld: %s (%s)", #call, got_,                    \
-                        rn_strerror((int)got_), rn_error_detail());                                \
-    } while (0)
 
 /* A server and the fiber that serves. */
 struct site {

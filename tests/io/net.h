@@ -4,6 +4,7 @@
 #ifndef RN_TESTS_NET_H
 #define RN_TESTS_NET_H
 
+#include "expect.h"
 #include "io.h"
 
 #include <arpa/inet.h>
@@ -12,21 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-/* Fails with the code and its sentence. */
-#define EXPECT_OK(call)                                                                            \
-    do {                                                                                           \
-        long long got_ = (long long)(call);                                                        \
-        if (got_ < 0)                                                                              \
-            test_failed(__FILE__, __LINE__, "%s is %lld: %s (%s)", #call, got_,                    \
-                        rn_strerror((int)got_), rn_error_detail());                                \
-    } while (0)
-
-#define EXPECT_DETAIL(part)                                                                        \
-    do {                                                                                           \
-        if (strstr(rn_error_detail(), (part)) == NULL)                                             \
-            test_failed(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", rn_error_detail(), (part));     \
-    } while (0)
 
 /* A listener on a free port, and its address as text. */
 struct server {
