@@ -42,7 +42,7 @@
 #define UNDER_ASAN 0
 #endif
 
-#define FIBERS_SANITIZED_MAX 4000 /* TSan knows about 8,000 stacks; for others it takes long */
+#define FIBERS_SANITIZED_MAX 2000 /* TSan knows about 8,000 stacks; for others it takes long */
 #define SHORTER 10
 
 typedef rn_chan(int) int_chan;
