@@ -26,7 +26,7 @@
 #define BYTES_MAX ((size_t)1 << 30)
 #define CACHES_MAX 512    /* slots with a cache of their own */
 #define STEAL_MAX 32      /* objects at once: so long is the lock held */
-#define ALLOWANCE_STEP 16 /* objects' worth of the budget that a cache takes or returns at once */
+#define ALLOWANCE_STEP 16 /* objects' worth of the budget that a cache takes or returns, at most */
 #define PUTS_BETWEEN_LOOKS 64 /* at the clock; a power of two */
 #define POISON 0xa5
 
@@ -44,7 +44,7 @@ struct stack {
 struct cache {
     BIAS_LOCK(lock, cache_lock); /* guards the rest */
     struct stack fresh, old;
-    size_t allowance; /* limited: so many objects may still be put in */
+    uint32_t allowance; /* limited: so many objects may still be put in; others peek */
     atomic_u64 gets, puts;
 };
 
@@ -259,27 +259,46 @@ static uint32_t caches_count(void)
 /* Under the lock. An object has left the cache; more allowance than it needs goes back. */
 static void left_locked(struct rn_object_pool *pool, struct cache *cache, size_t objects)
 {
-    cache->allowance += objects;
-    if (cache->allowance > 2 * ALLOWANCE_STEP) {
-        add_seq(&pool->budget, (int64_t)(cache->allowance - ALLOWANCE_STEP));
-        cache->allowance = ALLOWANCE_STEP;
+    size_t allowance = cache->allowance + objects;
+
+    if (allowance > 2 * ALLOWANCE_STEP) {
+        add_seq(&pool->budget, (int64_t)(allowance - ALLOWANCE_STEP));
+        allowance = ALLOWANCE_STEP;
     }
+    store_owned(&cache->allowance, (uint32_t)allowance);
 }
 
-/* Under the lock. False: the pool is full. */
+/* Under the lock. False: the budget is spent. A part of a small one is left for the other caches. */
 static bool allow_locked(struct rn_object_pool *pool, struct cache *cache)
 {
     int64_t budget = load_seq(&pool->budget), take;
+    uint32_t allowance = cache->allowance;
 
-    while (cache->allowance == 0 && budget > 0) {
-        take = budget < ALLOWANCE_STEP ? budget : ALLOWANCE_STEP;
+    while (allowance == 0 && budget > 0) {
+        take = budget / 4 < ALLOWANCE_STEP ? budget / 4 + 1 : ALLOWANCE_STEP;
         if (cas_seq(&pool->budget, &budget, budget - take))
-            cache->allowance = (size_t)take;
+            allowance = (uint32_t)take;
     }
-    if (cache->allowance == 0)
+    if (allowance == 0)
         return false;
-    cache->allowance--;
+    store_owned(&cache->allowance, allowance - 1);
     return true;
+}
+
+/* Moves what other caches may still put in to the budget; nothing, when the pool is full. */
+__attribute__((noinline)) static void collect_allowances(struct rn_object_pool *pool)
+{
+    struct cache *here = cache_here(pool);
+
+    for (uint32_t i = 0, n = caches_count(); i <= n; i++) {
+        struct cache *cache = cache_at(pool, i < n ? i : CACHES_MAX);
+        if (cache == NULL || cache == here || peek_owned(&cache->allowance) == 0 ||
+            !bias_try_visit(&cache->lock))
+            continue;
+        add_seq(&pool->budget, cache->allowance);
+        store_owned(&cache->allowance, 0);
+        bias_leave(&cache->lock);
+    }
 }
 
 /* ---- ageing ---- */
@@ -490,6 +509,12 @@ __attribute__((noinline)) static void put_checked(struct rn_object_pool *pool, s
     hide(pool, item);
     enter(pool, cache);
     kept = !pool->limited || allow_locked(pool, cache);
+    if (unlikely(!kept)) {
+        leave(pool, cache);
+        collect_allowances(pool);
+        enter(pool, cache);
+        kept = allow_locked(pool, cache);
+    }
     puts = add_locked(cache, kept ? item : NULL);
     leave(pool, cache);
     if (!kept)

@@ -371,6 +371,28 @@ TEST(an_empty_cache_takes_from_another)
     EXPECT_EQ(rn_clock_virtual(0), 0); /* the runtime was not started */
 }
 
+TEST(no_cache_keeps_a_part_of_the_limit_to_itself)
+{
+    struct counts c = {0};
+    buffer_pool pool = buffers(&c, (rn_object_pool_config){.bytes_max = 10, .object_bytes = 1});
+    pthread_t thread;
+    struct buffer *some[10];
+
+    rn_object_pool_discard(pool, get(pool)); /* now this thread has a cache, an empty one */
+    for (int turn = 0; turn < 3; turn++) {
+        EXPECT_EQ(pthread_create(&thread, NULL, put_on_thread, &pool), 0);
+        pthread_join(thread, NULL);
+        for (int i = 0; i < 10; i++)
+            some[i] = get(pool);
+        for (int i = 0; i < 10; i++)
+            rn_object_pool_put(pool, some[i]);
+        EXPECT_EQ(stats_of(pool).idle, 10);
+    }
+    EXPECT_EQ(stats_of(pool).refused, 0);
+    EXPECT_EQ(atomic_load(&c.constructed), 11);
+    rn_object_pool_free(pool);
+}
+
 /* ---- poison and misuse ---- */
 
 TEST(poison_keeps_what_construct_made)
