@@ -285,7 +285,7 @@ static bool allow_locked(struct rn_object_pool *pool, struct cache *cache)
     return true;
 }
 
-/* Moves what other caches may still put in to the budget; nothing, when the pool is full. */
+/* Moves what others may still put in to the budget; nothing, when the pool is full. */
 __attribute__((noinline)) static void collect_allowances(struct rn_object_pool *pool)
 {
     struct cache *here = cache_here(pool);
