@@ -40,6 +40,7 @@ in_body { if (/^}/) in_body = 0; next }
     skipping = /\\$/
     next
 }
+/^#include <runnel\/.*>$/ && gathers { included = included substr($2, 2, length($2) - 2) "\n" }
 /^#/ || /^RN_(BEGIN|END)_DECLS/ || /^extern "C"/ { next }
 /^RN_API / { in_declaration = 1 }
 in_declaration {
@@ -54,8 +55,9 @@ in_declaration {
 /^static inline/ && block != "" && /[;)]$/ { sub(/;$/, "", inlined); add_inlined(inlined ";\n"); next }
 /^static inline/ { next }
 /^{/ { in_body = 1; next }
+/^[ \t]*$/ && braces > 0 { type_text = type_text "\n"; next }
 /^[ \t]*$/ { if (type_text != "") end_type(); next }
-{ type_text = type_text $0 "\n" }
+{ type_text = type_text $0 "\n"; braces += gsub(/\{/, "{") - gsub(/\}/, "}") }
 
 END { end_page() }
 
@@ -79,10 +81,13 @@ function end_comment(    i, first, names, dash)
     if (opening) {
         opening = 0
         noun = names
+        gathers = noun ~ /\.h$/ # a header that only includes others
         sub(/\.h$/, "", noun)
+        if (gathers && noun != "runnel")
+            noun = "runnel-" noun
         overview_summary = substr(first, dash + 3)
         overview_count = copy_rest(i, overview)
-        types = functions = ""
+        types = functions = included = ""
         return
     }
     if (dash == 0 || names !~ /^rn_[a-z0-9_]+(, rn_[a-z0-9_]+)*$/) {
@@ -191,9 +196,38 @@ function end_page(    i, count, rows, row)
         put("\\fB" row[1] "\\fP(3)")
         put(escape(row[2]))
     }
+    put_included()
     put_see("runnel(1)")
     close(file)
     noun = ""
+}
+
+# The pages of the headers that this one includes.
+function put_included(    count, paths, i, name)
+{
+    if (included == "")
+        return
+    put(".SH HEADERS")
+    count = split(included, paths, "\n")
+    for (i = 1; i < count; i++) {
+        name = paths[i]
+        gsub(/^.*\/|\.h$/, "", name)
+        put(".TP")
+        put("\\fBrn_" name "\\fP(7)")
+        put(escape(summary_of("include/" paths[i])))
+    }
+}
+
+# What a header's opening block says in its first paragraph.
+function summary_of(path,    line, text)
+{
+    getline line <path
+    while ((getline line <path) > 0 && line ~ /^ \* /)
+        text = text substr(line, 3)
+    close(path)
+    sub(/^ [^ ]+ - /, "", text)
+    sub(/\.$/, "", text)
+    return text
 }
 
 # ---- text ----

@@ -27,6 +27,8 @@
 
 RN_BEGIN_DECLS
 
+typedef struct rn_ctx rn_ctx;
+
 /*
  * rn_ctx_with_cancel - a child that can be cancelled.
  *

@@ -1,5 +1,7 @@
 /*
- * http.h - everything that librunnel-http offers: an HTTP/1.1 server. Link with -lrunnel-http.
+ * http.h - everything that librunnel-http offers: an HTTP/1.1 server.
+ *
+ * Link with -lrunnel-http -lrunnel, or as `pkg-config --libs runnel-http` says.
  *
  * Each noun has a header of its own: the server and its routes in runnel/http_server.h, what a
  * client asked for in runnel/http_request.h, the answer in runnel/http_response.h; answers that are

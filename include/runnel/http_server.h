@@ -26,10 +26,10 @@
  * offered.
  *
  * Patterns
- *   /users/{id}       {id} is one segment, not empty; rn_http_param(req, "id") is its text
- *   /files/{path...}  the rest, which may be empty and have slashes; only at the end
- *   /static/          ends with a slash: everything below it; the same as a rest without a name
- *   /static/{$}       that path alone, with the slash at its end
+ *     /users/{id}       {id} is one segment, not empty; rn_http_param(req, "id") is its text
+ *     /files/{path...}  the rest, which may be empty and have slashes; only at the end
+ *     /static/          ends with a slash: everything below it; the same as a rest without a name
+ *     /static/{$}       that path alone, with the slash at its end
  *
  * As in Go's ServeMux, the most specific pattern wins, whatever the order of registration; two of
  * which neither is more specific, but that share a path, conflict. Paths are compared after
@@ -218,9 +218,10 @@ RN_API int rn_http_serve(rn_ctx *ctx, rn_http_server *s, rn_fd listener);
  * rn_http_server_shutdown - stop, and let everything that was accepted be finished.
  *
  * Listeners close first, when what had connected already is accepted. Idle connections are closed
- * at once; one that never sent a byte of a request when it is 5 s old, also in its handshake. When
- * no descriptor is left, idle ones go first, and what had connected has theirs. Requests that come,
- * and those in flight, are answered with "Connection: close".
+ * at once (half a second later when the client keeps its side open); one that never sent a byte of
+ * a request when it is 5 s old, also in its handshake. When no descriptor is left, idle ones go
+ * first, and what had connected has theirs. Requests that come, and those in flight, are answered
+ * with "Connection: close".
  *
  * Caller   any thread or fiber but the server's own handlers.
  * Blocks   the fiber until the last connection is gone, or ctx ends.
