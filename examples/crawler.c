@@ -2,7 +2,7 @@
  * Crawls a site: from one page on every link once, four pages at a time, fifty a second. Ctrl-C
  * ends it with a report. Without a URL it serves a small site itself, and crawls that. It never
  * leaves the scheme, host and port where it started: links elsewhere are counted, and redirects are
- * links like others. A link is what stands in href or src.
+ * links like others. A link is what stands in href or src. Link it with -lcurl too.
  */
 #include <curl/curl.h>
 #include <runnel.h>
@@ -118,7 +118,7 @@ static int app(int argc, char **argv)
     rn_ctx *ctx = rn_ctx_with_signals(NULL, SIGINT, SIGTERM);
     rn_group *server = rn_group_new(NULL);
     char own[64] = "", *start = argc > 1 ? argv[1] : own;
-    size_t seen = 0;
+    size_t seen = 0, failed = 0;
     rn_address at;
     rn_fd listener;
     if (argc == 1 && rn_listen(NULL, "127.0.0.1:0", NULL, &listener) == 0) {
@@ -130,6 +130,8 @@ static int app(int argc, char **argv)
     rn_keyed_limiter_new(&pace, &(rn_keyed_limiter_config){.per_second = 50, .burst = 4});
     crawl = rn_group_new(ctx);
     follow(NULL, start, strlen(start));
+    if (known == 0)
+        fprintf(stderr, "crawler: \"%s\" is no URL, such as http://localhost:8080/\n", start);
     rn_group_wait(crawl);
     rn_group_cancel(server, 0);
     rn_group_wait(server);
@@ -137,9 +139,12 @@ static int app(int argc, char **argv)
     rn_semaphore_free(places);
     rn_ctx_release(ctx);
     for (size_t i = 0; i < known; curl_free(pages[i++].url))
-        if (pages[i].status != 0)
+        if (pages[i].status > 0)
             seen += printf("%d %s\n", pages[i].status, pages[i].url + origin - 1) > 0;
-    printf("%zu pages seen, %zu not yet, %zu links elsewhere\n", seen, known - seen, elsewhere);
+        else if (pages[i].status < 0)
+            failed += printf("%s: %s\n", rn_strerror(pages[i].status), pages[i].url) > 0;
+    printf("%zu pages seen, %zu failed, %zu not yet, %zu links elsewhere\n", seen, failed,
+           known - seen - failed, elsewhere);
     return seen == 0 || seen != known;
 }
 

@@ -1,6 +1,7 @@
 /*
  * A hundred fibers want the database; the first to ask opens it, the others wait for it, and all
- * use the one connection. Prints who opened what, and how many rows the fibers wrote.
+ * use the one connection. Prints who opened what, and how many rows the fibers wrote. Link it with
+ * -lsqlite3 too.
  */
 #include <runnel.h>
 

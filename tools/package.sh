@@ -92,6 +92,13 @@ for name in ${components[@]+"${components[@]}"}; do
     expect_extension "find_package, static" static "$name" "build/$name-static"
 done
 
+refusal=$(cmake -S . -B build-wrong -DCOMPONENTS=htpp -DCMAKE_PREFIX_PATH="$installed" -DCMAKE_C_COMPILER="$cc" 2>&1 |
+    tr -s ' \n' ' ')
+[[ $refusal == *"there is no component htpp, but http, tls and curl"* ]] || {
+    echo "find_package with a wrong component: said '$refusal'"
+    exit 1
+}
+
 [ -s "$installed/share/man/man3/rn_send.3" ] && [ -s "$installed/share/man/man7/rn_chan.7" ] || {
     echo "the man pages are not installed"
     exit 1

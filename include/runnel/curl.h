@@ -1,7 +1,8 @@
 /*
  * rn_curl - libcurl on fibers: any easy handle, thousands at once, each wait ended by a context.
  *
- * A library of its own, librunnel-curl; link it, and libcurl 7.87 or later, beside librunnel.
+ * A library of its own, librunnel-curl, on libcurl 7.87 or later. Link with -lrunnel-curl -lrunnel,
+ * or as `pkg-config --libs runnel-curl` says; with libcurl too when the program calls it itself.
  *
  *     rn_curl_response page;
  *
