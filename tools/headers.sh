@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 c_flags='-x c -std=gnu11'
-cxx_flags='-x c++ -std=c++17'
+cxx_flags='-x c++ -std=c++17 -Wpedantic'
 flags='-Wall -Wextra -Werror -fsyntax-only -Iinclude'
 found=0
 failed=0

@@ -62,9 +62,9 @@ typedef enum rn_breaker_state {
 
 /* What rn_breaker_allow tells, and rn_breaker_done takes. */
 typedef struct rn_permit {
-    rn_breaker_state state;  /* in which the call was let through, or rejected */
-    rn_duration retry_after; /* when rejected: how long to wait at least; RN_FOREVER if forced */
-    const rn_breaker *rn_breaker; /* the rest is the breaker's */
+    rn_breaker_state state;     /* in which the call was let through, or rejected */
+    rn_duration retry_after;    /* when rejected: how long to wait at least; RN_FOREVER if forced */
+    const rn_breaker *rn_owner; /* the rest is the breaker's */
     uint64_t rn_generation;
     uint64_t rn_probe;
     rn_time rn_began;

@@ -48,7 +48,7 @@ typedef struct rn_chan_options {
 } rn_chan_options;
 
 /* The untyped channel under a typed one, and the type of its elements. */
-#define rn_chan_untyped(ch) ((struct rn_chan *)(ch))
+#define rn_chan_untyped(ch) (__extension__(struct rn_chan *)(ch))
 #define RN_ELEMENT(ch) __typeof__((ch)((struct rn_chan *)0))
 
 /* Fails to compile unless *ptr is an element of ch; its value is ptr as void *. */
@@ -69,8 +69,10 @@ typedef struct rn_chan_options {
  * Returns  the channel, or NULL when out of memory or when the size overflows (rn_error_detail says
  *          which). rn_chan_new gives the code.
  */
-#define rn_chan_make(T, capacity_) ((rn_chan(T))rn_chan_make_untyped(sizeof(T), (capacity_)))
-#define rn_chan_make_with(T, ...) ((rn_chan(T))rn_chan_make_untyped_with(sizeof(T), (__VA_ARGS__)))
+#define rn_chan_make(T, capacity_)                                                                 \
+    (__extension__(rn_chan(T)) rn_chan_make_untyped(sizeof(T), (capacity_)))
+#define rn_chan_make_with(T, ...)                                                                  \
+    (__extension__(rn_chan(T)) rn_chan_make_untyped_with(sizeof(T), (__VA_ARGS__)))
 RN_API struct rn_chan *rn_chan_make_untyped(size_t element_size, size_t capacity);
 RN_API struct rn_chan *rn_chan_make_untyped_with(size_t element_size, const rn_chan_options *opt);
 

@@ -13,6 +13,10 @@
 #ifndef RUNNEL_ERROR_H
 #define RUNNEL_ERROR_H
 
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
+#error "runnel needs C11 or later, as -std=gnu11"
+#endif
+
 #include <errno.h>
 #include <stddef.h>
 

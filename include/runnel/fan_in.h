@@ -42,7 +42,7 @@ struct rn_fan_in;
 #define rn_fan_in(T) __typeof__(__typeof__(T)(*)(struct rn_fan_in *))
 
 /* The untyped fan-in under a typed one, and the type of its elements. */
-#define rn_fan_in_untyped(fan) ((struct rn_fan_in *)(fan))
+#define rn_fan_in_untyped(fan) (__extension__(struct rn_fan_in *)(fan))
 #define RN_FAN_IN_ELEMENT(fan) __typeof__((fan)((struct rn_fan_in *)0))
 
 /* How to make one; zero is the default of each field. */
@@ -132,7 +132,7 @@ RN_API int rn_fan_in_seal_untyped(struct rn_fan_in *fan);
  * Returns  the channel, the fan-in's own; NULL for NULL.
  */
 #define rn_fan_in_chan(fan)                                                                        \
-    ((rn_chan(RN_FAN_IN_ELEMENT(fan)))rn_fan_in_chan_untyped(rn_fan_in_untyped(fan)))
+    (__extension__(rn_chan(RN_FAN_IN_ELEMENT(fan))) rn_fan_in_chan_untyped(rn_fan_in_untyped(fan)))
 RN_API struct rn_chan *rn_fan_in_chan_untyped(struct rn_fan_in *fan);
 
 /* What a fan-in does. When it has ended: in is out + dropped. */

@@ -48,7 +48,7 @@ struct rn_fan_out;
 #define rn_fan_out(T) __typeof__(__typeof__(T)(*)(struct rn_fan_out *))
 
 /* The untyped fan-out under a typed one, and the type of its elements. */
-#define rn_fan_out_untyped(fan) ((struct rn_fan_out *)(fan))
+#define rn_fan_out_untyped(fan) (__extension__(struct rn_fan_out *)(fan))
 #define RN_FAN_OUT_ELEMENT(fan) __typeof__((fan)((struct rn_fan_out *)0))
 
 /* Which output gets a value. */
@@ -107,7 +107,8 @@ RN_API int rn_fan_out_new_untyped(struct rn_fan_out **out, size_t size, struct r
  * Returns  the channel, the fan-out's own; NULL when there is none of that number, or for NULL.
  */
 #define rn_fan_out_chan(fan, i)                                                                    \
-    ((rn_chan(RN_FAN_OUT_ELEMENT(fan)))rn_fan_out_chan_untyped(rn_fan_out_untyped(fan), (i)))
+    (__extension__(rn_chan(RN_FAN_OUT_ELEMENT(fan)))                                               \
+         rn_fan_out_chan_untyped(rn_fan_out_untyped(fan), (i)))
 RN_API struct rn_chan *rn_fan_out_chan_untyped(struct rn_fan_out *fan, size_t i);
 
 /* What a fan-out does. When it has ended: in is out + dropped. */

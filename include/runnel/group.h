@@ -16,8 +16,9 @@
  * 2. The group's context is a child of the parent's. It ends with the first error, by
  *    rn_group_cancel, or with the parent; then nothing new starts. Fibers get it as their own:
  *    waiting with it costs nothing extra. It lives as long as the group.
- * 3. NULL is a group for which there was no memory: its calls return -ENOMEM, so that only the last
- *    result needs a look.
+ * 3. Only the last result needs a look. A function for which no fiber could be had counts as the
+ *    group's error, as if it had returned that code, but cancels nothing: who starts something else
+ *    instead loses nothing. NULL is a group for which there was no memory: calls return -ENOMEM.
  * 4. What rn_on_group waits for (runnel/select.h) is made when it is first asked for, and ends once
  *    no fiber is left; it stays so, although more may be started. Without memory for it the group
  *    is cancelled with -ENOMEM, which ends that wait too.
@@ -107,7 +108,10 @@ RN_API rn_ctx *rn_group_ctx(rn_group *g);
  *          -ENOMEM      no memory or no stack, or g is NULL
  *          -EINVAL      the copy does not fit a quarter of the stack, or .stack_size is out of
  *                       range
- *          On every error fn does not run, and the group goes on as before.
+ *          -EAGAIN      a thread could not be made
+ *          others       as rn_start: the call had to start the runtime, and could not
+ *          On every error fn does not run, and the group goes on; but for -ECANCELED and
+ *          -ETIMEDOUT rn_group_wait returns the code, unless the group had an error before.
  * Cost     no allocation while stacks are pooled and copies are small.
  * See      rn_go
  */
@@ -121,7 +125,7 @@ RN_API rn_ctx *rn_group_ctx(rn_group *g);
  * Caller   any thread or fiber; also the group's own fibers.
  * Blocks   never.
  * Returns  as rn_group_go, and
- *          -EAGAIN      the limit is reached
+ *          -EAGAIN      the limit is reached; this leaves no error in the group
  */
 #define rn_group_try_go(g, fn, arg) rn_group_go_at(RN_SITE(fn), (g), RN_GROUP_TRY, (fn), (arg), 0)
 #define rn_group_try_go_copy(g, fn, ...)                                                           \
@@ -185,7 +189,8 @@ RN_API void rn_group_cancel(rn_group *g, int cause);
  * Returns  0         every function returned 0 (RN_GROUP_FIRST_SUCCESS: one did, or none was
  *                    started)
  *          -ENOMEM   g is NULL
- *          otherwise the first function's result that was not 0, or the cause of rn_group_cancel.
+ *          otherwise the first function's result that was not 0, the cause of rn_group_cancel, or
+ *                    why a function could not be started.
  */
 RN_API int rn_group_wait(rn_group *g);
 

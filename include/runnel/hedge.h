@@ -49,7 +49,7 @@ struct rn_hedge;
 #define rn_hedge(T) __typeof__(__typeof__(T) *(*)(struct rn_hedge *))
 
 /* The untyped hedge under a typed one, and the type of its results. */
-#define rn_hedge_untyped(h) ((struct rn_hedge *)(h))
+#define rn_hedge_untyped(h) (__extension__(struct rn_hedge *)(h))
 #define RN_HEDGE_RESULT(h) __typeof__(*(h)((struct rn_hedge *)0))
 
 typedef int rn_hedge_fn(rn_ctx *ctx, void *arg, unsigned attempt, void *result);

@@ -96,7 +96,7 @@ enum rn_map_kind {
     RN_MAP_OF(V, RN_MAP_RANGE_FN(K, V), sizeof(K) * 4 + RN_MAP_KIND(*(__typeof__(K) *)0))
 
 /* The untyped map under a typed one, the type of its values, size and kind of its keys. */
-#define rn_map_untyped(m) ((struct rn_map *)(m))
+#define rn_map_untyped(m) (__extension__(struct rn_map *)(m))
 #define RN_MAP_VALUE(m) __typeof__(***(m)((struct rn_map *)0, 0))
 #define RN_MAP_SHAPE(m) (sizeof(*(m)((struct rn_map *)0, 0)) / sizeof(void *))
 

@@ -49,7 +49,7 @@ struct rn_object_pool;
 #define rn_object_pool(T) __typeof__(__typeof__(T) *(*)(struct rn_object_pool *))
 
 /* The untyped pool under a typed one, and the type of its objects. */
-#define rn_object_pool_untyped(pool) ((struct rn_object_pool *)(pool))
+#define rn_object_pool_untyped(pool) (__extension__(struct rn_object_pool *)(pool))
 #define RN_POOLED(pool) __typeof__(*(pool)((struct rn_object_pool *)0))
 
 /* ptr as void *; fails to compile unless it is a pointer to T. */

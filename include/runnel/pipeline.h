@@ -75,7 +75,7 @@ struct rn_emitter;
 #define rn_emitter(T) __typeof__(__typeof__(T)(*)(struct rn_emitter *))
 
 /* The untyped stream under a typed one, and the types of the elements. */
-#define rn_stream_untyped(stream) ((struct rn_stream *)(stream))
+#define rn_stream_untyped(stream) (__extension__(struct rn_stream *)(stream))
 #define RN_STREAM_ELEMENT(stream) __typeof__((stream)((struct rn_stream *)0))
 #define RN_EMITTER_ELEMENT(out) __typeof__((out)((struct rn_emitter *)0))
 

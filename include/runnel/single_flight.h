@@ -47,7 +47,7 @@ struct rn_single_flight;
 #define rn_single_flight(T) __typeof__(__typeof__(T) *(*)(struct rn_single_flight *))
 
 /* The untyped one under a typed one, and the type of its results. */
-#define rn_single_flight_untyped(sf) ((struct rn_single_flight *)(sf))
+#define rn_single_flight_untyped(sf) (__extension__(struct rn_single_flight *)(sf))
 #define RN_FLIGHT_RESULT(sf) __typeof__(*(sf)((struct rn_single_flight *)0))
 
 typedef int rn_single_flight_fn(rn_ctx *ctx, void *arg, const void *key, size_t key_size,

@@ -81,7 +81,7 @@ typedef struct rn_job_info {
                                               __typeof__(R) *)))[RN_WORKER_RESULT_SIZE(R)])
 
 /* The untyped pool under a typed one, the type of its jobs, and the size of its results. */
-#define rn_worker_pool_untyped(pool) ((struct rn_worker_pool *)(pool))
+#define rn_worker_pool_untyped(pool) (__extension__(struct rn_worker_pool *)(pool))
 #define RN_POOL_JOB(pool) __typeof__(***(pool)((struct rn_worker_pool *)0, 0))
 #define RN_POOL_RESULT_SIZE(pool) (sizeof(*(pool)((struct rn_worker_pool *)0, 0)) / sizeof(void *))
 

@@ -239,7 +239,7 @@ void rn_breaker_reset(rn_breaker *b)
 static int grant(const rn_breaker *b, rn_permit *permit, uint64_t word, uint64_t probe)
 {
     *permit = (rn_permit){.state = state_of(word),
-                          .rn_breaker = b,
+                          .rn_owner = b,
                           .rn_generation = generation_of(word),
                           .rn_probe = probe};
     if (b->config.slow_call != 0)
@@ -541,11 +541,11 @@ static enum outcome outcome_of(const rn_breaker *b, int err)
 
 static void check_permit(const rn_breaker *b, const rn_permit *permit)
 {
-    if (permit->rn_breaker == b)
+    if (permit->rn_owner == b)
         return;
     fprintf(stderr, "runnel: rn_breaker_done: %s\n",
-            permit->rn_breaker == NULL ? "the permit was used before, or never given"
-                                       : "the permit is another breaker's");
+            permit->rn_owner == NULL ? "the permit was used before, or never given"
+                                     : "the permit is another breaker's");
     abort();
 }
 
@@ -555,7 +555,7 @@ void rn_breaker_done_with(rn_breaker *b, rn_permit *permit, int err)
     struct result r = {.outcome = outcome_of(b, err)};
 
     check_permit(b, permit);
-    permit->rn_breaker = NULL;
+    permit->rn_owner = NULL;
     if (c->slow_call != 0 || b->window.kind == WINDOW_TIME)
         r.now = now_of(b);
     r.slow = c->slow_call != 0 && r.outcome != IGNORED && r.now - permit->rn_began >= c->slow_call;
