@@ -37,6 +37,7 @@ void job_free(struct job *job, struct store *store)
         return;
     output_free(&job->out, store);
     output_free(&job->err, store);
+    free(job->program);
     free(job->interpreter);
     free(job);
 }
@@ -74,6 +75,8 @@ static void describe_unstarted(const struct job *job, const char *command, char 
 {
     char word[INPUT_SHOWN_BYTES], interpreter[INPUT_SHOWN_BYTES];
 
+    if (job->program != NULL)
+        command = job->program;
     quote_message(word, sizeof(word), command, strlen(command));
     if (job->interpreter == NULL) {
         snprintf(to, room, "cannot run %s: %s", word, rn_strerror(job->code));

@@ -31,6 +31,7 @@ struct job {
     uint64_t number; /* from 1 */
     enum outcome outcome;
     int code;
+    char *program;     /* that was not run, where it differs from job to job; owned */
     char *interpreter; /* OUTCOME_NOT_FOUND: what is missing, when it is not the command; owned */
     struct output out, err;
     bool too_long; /* input is only the beginning: no argument may be so long */

@@ -199,6 +199,8 @@ static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **a
 
     if (err != 0) {
         conclude_unstarted(job, err);
+        if (!command_is_one_program(&run->command))
+            job->program = strdup(argv[0]);
         if (job->outcome == OUTCOME_NOT_FOUND)
             job->interpreter = command_interpreter(&run->command, argv);
         return;

@@ -24,6 +24,10 @@ is "not found" "$status" 127
 matches "not found is reported" "$err" \
     '^runnel: job 1 \(input "a"\): cannot run "./nowhere": No such file or directory'
 matches_not "no job follows one that cannot be found" "$err" 'job 2'
+run "$RUNNEL" -j1 './{}-{#}' ::: no where
+is "a name that the input makes is shown as it was run" "$status $err" \
+    '127 runnel: job 1 (input "no"): cannot run "./no-1": No such file or directory
+runnel: job 2 (input "where"): cannot run "./where-2": No such file or directory'
 run "$RUNNEL" -j1 no-such-command-anywhere ::: a
 is "not found in PATH" "$status" 127
 yes | run "$RUNNEL" no-such-command-anywhere
