@@ -37,15 +37,10 @@ static void write_line(int fd, const char *text, size_t length)
 
 static void dump_line(int fd, uint64_t id, const char *name, const char *doing, const rn_site *site)
 {
-    char line[LINE_BYTES_MAX];
-    int n;
-
-    if (site->line > 0)
-        n = snprintf(line, sizeof line, "fiber %llu \"%s\" [%s], started at %s:%d\n",
-                     (unsigned long long)id, name, doing, site->file, site->line);
-    else
-        n = snprintf(line, sizeof line, "fiber %llu \"%s\" [%s], started by %s\n",
-                     (unsigned long long)id, name, doing, site->file);
+    char line[LINE_BYTES_MAX], origin[ORIGIN_BYTES_MAX];
+    fiber_origin(site, origin);
+    int n = snprintf(line, sizeof line, "fiber %llu \"%s\" [%s], %s\n", (unsigned long long)id,
+                     name, doing, origin);
     if (n > 0)
         write_line(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }

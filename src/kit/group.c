@@ -262,6 +262,7 @@ int rn_group_go_at(const rn_site *site, rn_group *g, unsigned flags,
     err = start(site, &task, arg, copy_size);
     if (err != 0) {
         atomic_fetch_sub_explicit(&g->started, 1, memory_order_relaxed);
+        note_error(g, err); /* so that a caller who looks at the last result only learns of it */
         leave(g);
     }
     return err;

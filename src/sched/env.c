@@ -3,8 +3,11 @@
 #include "sched/sched.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WORD_SHOWN_MAX 40
 
 static const struct {
     const char *word;
@@ -70,7 +73,26 @@ static int read_stack(size_t *out)
     return 0;
 }
 
-/* Words that nobody knows are for another version of the library: they are passed over. */
+/* 0: nobody knows the word. */
+static uint32_t debug_bit(const char *word, size_t length)
+{
+    for (size_t i = 0; i < array_size(debug_words); i++)
+        if (strlen(debug_words[i].word) == length &&
+            strncmp(word, debug_words[i].word, length) == 0)
+            return debug_words[i].bit;
+    return 0;
+}
+
+static void warn_of(const char *word, size_t length)
+{
+    char line[WORD_SHOWN_MAX + 80];
+    int n = snprintf(line, sizeof line,
+                     "runnel: RUNNEL_DEBUG: no such word, passed over: \"%.*s\"\n",
+                     length < WORD_SHOWN_MAX ? (int)length : WORD_SHOWN_MAX, word);
+    os_complain(line, (size_t)n);
+}
+
+/* A word that nobody knows may be for another version of the library. */
 static uint32_t read_debug(void)
 {
     const char *text = getenv("RUNNEL_DEBUG");
@@ -78,10 +100,10 @@ static uint32_t read_debug(void)
 
     while (text != NULL && *text != 0) {
         size_t length = strcspn(text, ",");
-        for (size_t i = 0; i < array_size(debug_words); i++)
-            if (strlen(debug_words[i].word) == length &&
-                strncmp(text, debug_words[i].word, length) == 0)
-                bits |= debug_words[i].bit;
+        uint32_t bit = debug_bit(text, length);
+        if (bit == 0 && length > 0)
+            warn_of(text, length);
+        bits |= bit;
         text += length;
         text += *text == ',';
     }

@@ -78,9 +78,10 @@ __attribute__((format(printf, 3, 4))) static void say(const struct fiber *self, 
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    int n = snprintf(line, sizeof line, "runnel: %sfiber %llu \"%s\", started at %s:%d, %s\n",
-                     topic, (unsigned long long)self->id, self->name, self->site->file,
-                     self->site->line, what);
+    char origin[ORIGIN_BYTES_MAX];
+    fiber_origin(self->site, origin);
+    int n = snprintf(line, sizeof line, "runnel: %sfiber %llu \"%s\", %s, %s\n", topic,
+                     (unsigned long long)self->id, self->name, origin, what);
     os_complain(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 

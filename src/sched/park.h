@@ -26,6 +26,9 @@
  */
 struct fiber *fiber_here(void);
 
+/* Starts the runtime where it does not run: 0, or why it could not start, as rn_start. */
+int ensure_runtime(void);
+
 /* False: fiber_here would have to start the runtime, or to make a stand-in. */
 bool park_possible(void);
 
@@ -56,6 +59,10 @@ void fiber_launch(struct fiber *fiber);
  * large copy.
  */
 int fiber_sow(const rn_site *site, void (*fn)(void *arg), void *arg, size_t copy_bytes);
+
+/* "started at prog.c:12" or, with a site of this library's, "started by rn_run". */
+enum { ORIGIN_BYTES_MAX = 300 };
+void fiber_origin(const rn_site *site, char *to);
 
 /* Where the copy of an argument lies: below the control block; it is the stack's new top. */
 static inline void *fiber_copy_place(struct fiber *fiber, size_t bytes)

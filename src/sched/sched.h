@@ -193,7 +193,6 @@ void spare_quiesce(void);
 
 /* ---- thread.c: plain threads ---- */
 struct fiber *thread_here(void);
-int thread_ensure_runtime(void); /* 0, or why it could not start */
 void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_reason reason);
 void thread_forget(void);
 struct fiber *thread_stand_in(bool make); /* does not start the runtime; NULL when there is none */

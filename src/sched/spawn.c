@@ -2,6 +2,8 @@
 #include "sched/detail.h"
 #include "sched/sched.h"
 
+#include <stdio.h>
+
 /* Numbers are handed out in blocks, so that a spawn touches nothing shared. */
 uint64_t fiber_next_id(struct worker *worker)
 {
@@ -27,7 +29,7 @@ int fiber_reserve(struct worker *worker, struct fiber **out, size_t stack_bytes)
 int fiber_take(struct fiber **out, size_t stack_bytes)
 {
     struct worker *worker = worker_here();
-    int err = worker == NULL ? thread_ensure_runtime() : 0;
+    int err = ensure_runtime();
 
     if (err == 0)
         err = fiber_reserve(worker, out, stack_bytes);
@@ -40,6 +42,14 @@ void fiber_untake(struct fiber *fiber)
 {
     struct worker *worker = worker_here();
     stack_give(worker == NULL ? NULL : &worker->stacks, fiber);
+}
+
+void fiber_origin(const rn_site *site, char *to)
+{
+    if (site->line > 0)
+        snprintf(to, ORIGIN_BYTES_MAX, "started at %s:%d", site->file, site->line);
+    else
+        snprintf(to, ORIGIN_BYTES_MAX, "started by %s", site->file);
 }
 
 uint64_t rn_fiber_id(void)

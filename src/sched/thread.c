@@ -55,17 +55,23 @@ struct fiber *thread_stand_in(bool make)
     return stand_in;
 }
 
-int thread_ensure_runtime(void)
+int ensure_runtime(void)
 {
+    if (worker_here() != NULL)
+        return 0;
     check_not_forked();
     return likely(load_acquire(&sched.state) == SCHED_ON) ? 0 : rn_start();
 }
 
 struct fiber *thread_here(void)
 {
-    int err = thread_ensure_runtime();
+    int err = ensure_runtime();
 
-    CHECK(err == 0, "the runtime could not start: %s (%s)", rn_strerror(err), rn_error_detail());
+    if (unlikely(err != 0)) {
+        const char *detail = rn_error_detail();
+        fatal("the runtime could not start: %s%s%s", rn_strerror(err), *detail == 0 ? "" : ": ",
+              detail);
+    }
     return thread_stand_in(true);
 }
 

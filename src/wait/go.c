@@ -52,8 +52,9 @@ int rn_go_at(const rn_site *site, const rn_go_options *opt, void (*fn)(void *arg
         err = 0;
     }
     if (unlikely(copy_size != 0 || opt != NULL)) {
-        fiber_here(); /* the default stack size is known from here on */
-        err = check_sizes(opt == NULL ? 0 : opt->stack_size, copy_size);
+        err = ensure_runtime();
+        if (err == 0) /* the default stack size is known from here on */
+            err = check_sizes(opt == NULL ? 0 : opt->stack_size, copy_size);
     }
     if (err == 0)
         err = fiber_take(&fiber, opt == NULL ? 0 : opt->stack_size);

@@ -76,7 +76,9 @@ static int sleep_under_lock(int argc, char **argv)
 }
 
 TEST_DIES(a_sleep_under_a_lock_is_reported_once,
-          "^runnel: fiber 1 \"main\", [^\n]*waits \\(sleep\\) while it holds mutex [^\n]*\n$", 0)
+          "^runnel: fiber 1 \"main\", started by rn_run, waits \\(sleep\\) while it holds mutex "
+          "[^\n]*\n$",
+          0)
 {
     run_checked(sleep_under_lock);
 }

@@ -207,9 +207,28 @@ TEST_FIBER(a_copy_too_large_is_refused)
 
     EXPECT_EQ(rn_group_go_at(NULL, g, 0, unreached, large, size), -EINVAL);
     EXPECT_EQ(rn_group_go_at(NULL, g, 0, unreached, large, SIZE_MAX), -EINVAL);
+    EXPECT_EQ(rn_ctx_err(rn_group_ctx(g)), 0);
+    EXPECT_EQ(rn_group_wait(g), -EINVAL); /* what could not be started counts */
+    free(large);
+}
+
+TEST_FIBER(an_unknown_flag_is_refused)
+{
+    rn_group *g = rn_group_new(NULL);
+
     EXPECT_EQ(rn_group_go_at(NULL, g, 4, unreached, NULL, 0), -EINVAL);
     EXPECT_EQ(rn_group_wait(g), 0);
-    free(large);
+}
+
+TEST(a_runtime_that_cannot_start_is_the_groups_error)
+{
+    rn_group *g = rn_group_new(NULL);
+    int value = 1;
+
+    setenv("RUNNEL_WORKERS", "none", 1);
+    EXPECT_EQ(rn_group_go_copy(g, unreached, &value), -EINVAL);
+    EXPECT_EQ(rn_group_go(g, unreached, NULL), -EINVAL);
+    EXPECT_EQ(rn_group_wait(g), -EINVAL);
 }
 
 static void note_failed(void *arg, const char *name, int err)

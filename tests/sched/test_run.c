@@ -292,10 +292,34 @@ TEST_DIES(rn_run_says_what_is_wrong_with_the_environment, "RUNNEL_WORKERS=none",
     exit(rn_run(return_argc, 0, NULL));
 }
 
+static void unreached(void *arg)
+{
+    (void)arg;
+    EXPECT(false);
+}
+
+TEST(every_form_of_go_tells_why_the_runtime_could_not_start)
+{
+    int value = 1;
+
+    setenv("RUNNEL_WORKERS", "none", 1);
+    EXPECT_EQ(rn_go(unreached, NULL), -EINVAL);
+    EXPECT_EQ(rn_go_copy(unreached, &value), -EINVAL);
+    EXPECT_EQ(rn_go_with(&(rn_go_options){.name = "named"}, unreached, NULL), -EINVAL);
+    EXPECT(strstr(rn_error_detail(), "RUNNEL_WORKERS=none") != NULL);
+}
+
+TEST_DIES(a_word_of_the_environment_that_nobody_knows_is_named,
+          "^runnel: RUNNEL_DEBUG: no such word, passed over: \"leaks\"\n$", 7)
+{
+    setenv("RUNNEL_DEBUG", "leaks,,lock", 1);
+    exit(rn_run(meet, 1, NULL));
+}
+
 TEST_DIES(a_first_use_says_what_is_wrong_with_the_environment, "RUNNEL_STACK=none", SIGABRT)
 {
     setenv("RUNNEL_STACK", "none", 1);
-    meet(1, NULL);
+    hello(&(int_chan){rn_chan_make(int, 0)}); /* waits */
 }
 
 /* Runs fn in the child of a plain fork and dies as the child did. */
