@@ -268,7 +268,7 @@ static void left_locked(struct rn_object_pool *pool, struct cache *cache, size_t
     store_owned(&cache->allowance, (uint32_t)allowance);
 }
 
-/* Under the lock. False: the budget is spent. A part of a small one is left for the other caches. */
+/* Under the lock. False: the budget is spent. Of a small one a part is left for other caches. */
 static bool allow_locked(struct rn_object_pool *pool, struct cache *cache)
 {
     int64_t budget = load_seq(&pool->budget), take;
