@@ -26,6 +26,9 @@
 #define STEAL_SLOW_NS 5000 /* what waits behind a fiber that runs so long is taken */
 /* and behind fibers that switch, when they do not get done with it */
 #define STEAL_FAST_NS 30000
+/* one who goes on starting fibers is not robbed of each at once: of many, or now and then */
+#define STEAL_PAUSE_NS 20000
+#define STEAL_MANY 64
 /* after useless wakes, so few chances to wake are taken: 1 in 4096 */
 #define WAKE_SKIP_LOG_MAX 12
 
@@ -231,11 +234,14 @@ static void look_at(struct suspect *suspect, struct worker *victim, rn_time now)
 /* How much may be taken from a victim that has work. */
 enum loot { LOOT_NOTHING, LOOT_RING, LOOT_ALL };
 
-static enum loot may_take(struct suspect *suspect, struct worker *victim, rn_time now)
+static enum loot may_take(struct worker *worker, struct suspect *suspect, struct worker *victim,
+                          rn_time now)
 {
+    look_at(suspect, victim, now);
+    if (now - worker->stole < STEAL_PAUSE_NS && runq_length(&victim->runq) < STEAL_MANY)
+        return LOOT_NOTHING;
     if (load_relaxed(&victim->stuck) != 0)
         return LOOT_ALL;
-    look_at(suspect, victim, now);
     if (now - suspect->moved > STEAL_SLOW_NS)
         return LOOT_ALL;
     return now - suspect->since > STEAL_FAST_NS ? LOOT_RING : LOOT_NOTHING;
@@ -248,6 +254,7 @@ static bool steal_from(struct worker *worker, struct worker *victim, enum loot l
     if (loot == LOOT_NOTHING || runq_steal(&victim->runq, &chain, loot == LOOT_ALL) == 0)
         return false;
     count_up(&worker->steals);
+    worker->stole = os_now();
     trace(worker, TRACE_STEAL, chain.count);
     worker_adopt(worker, &chain);
     return true;
@@ -265,7 +272,7 @@ static bool steal_once(struct worker *worker, struct suspect *suspect, rn_time n
         bool other = suspect->victim != NULL && suspect->victim != victim;
         if (victim == worker || !has_work(victim) || (other && load_relaxed(&victim->stuck) == 0))
             continue;
-        if (steal_from(worker, victim, may_take(suspect, victim, now)))
+        if (steal_from(worker, victim, may_take(worker, suspect, victim, now)))
             return true;
     }
     return false;

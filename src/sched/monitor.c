@@ -57,10 +57,26 @@ static void count_stall(struct worker *worker)
  * is. One that used none is blocked in a call, or just waits for a processor, which is not worth
  * another thread; so that takes longer to be believed.
  */
-static bool is_held(const struct worker *worker)
+static enum stuck held_by(const struct worker *worker)
 {
     int64_t cpu = os_thread_cpu_ns(worker->thread);
-    return cpu < 0 || cpu - worker->seen_cpu >= HOG_NS || worker->seen_for >= BLOCKED_LOOKS;
+
+    if (cpu >= 0 && cpu - worker->seen_cpu >= HOG_NS)
+        return STUCK_HOG;
+    return cpu < 0 || worker->seen_for >= BLOCKED_LOOKS ? STUCK_BLOCKED : STUCK_NOT;
+}
+
+/* A hog that computes no more is in a call that blocks. */
+static void look_at_hog(struct worker *worker)
+{
+    int64_t cpu = os_thread_cpu_ns(worker->thread);
+
+    if (cpu - worker->seen_cpu >= HOG_NS / BLOCKED_LOOKS) {
+        worker->seen_cpu = cpu;
+        worker->hog_for = 0;
+    } else if (++worker->hog_for >= BLOCKED_LOOKS) {
+        worker_release_hog(worker);
+    }
 }
 
 /* What waits behind a stuck worker is put where every worker looks, the busy ones too. */
@@ -82,16 +98,14 @@ static void rob(struct worker *worker)
 }
 
 /* The tick has not moved for a while: whether that makes the worker stuck. */
-static bool is_stuck(struct worker *worker)
+static enum stuck why_stuck(struct worker *worker)
 {
-    if (load_relaxed(&worker->stuck) != 0)
-        return true;
     if (worker->seen_for < STUCK_LOOKS)
-        return false;
+        return STUCK_NOT;
     if (!work_waits_at(worker) && !work_anywhere() && load_relaxed(&poll_waiting) == 0 &&
         idle_next_timer() == RN_FOREVER)
-        return false; /* nobody misses it, wherever the work lies */
-    return is_held(worker);
+        return STUCK_NOT; /* nobody misses it, wherever the work lies */
+    return held_by(worker);
 }
 
 /* True when this worker holds up work. */
@@ -107,13 +121,18 @@ static bool look_at(struct worker *worker)
         return false;
     }
     worker->seen_for++;
-    if (!is_stuck(worker))
-        return worker->seen_for >= STUCK_LOOKS && work_waits_at(worker);
-    if (load_relaxed(&worker->stuck) == 0) {
+    enum stuck why = load_relaxed(&worker->stuck);
+    if (why == STUCK_HOG) {
+        look_at_hog(worker);
+    } else if (why == STUCK_NOT) {
+        why = why_stuck(worker);
+        if (why == STUCK_NOT)
+            return worker->seen_for >= STUCK_LOOKS && work_waits_at(worker);
         if (work_waits_at(worker))
             count_stall(worker);
         or_seq(&worker->attention, ATTENTION_POLL); /* through the loop, to unstick */
-        worker_stick(worker);
+        worker->hog_for = 0;
+        worker_stick(worker, why);
     }
     rob(worker);
     return true;
@@ -147,7 +166,7 @@ static bool look(bool *all_idle)
     if (load_relaxed(&idle_count) != 0) {
         if (work_anywhere() || idle_poller_missing())
             idle_wake_one();
-    } else if (load_relaxed(&sched.active) < (uint32_t)sched.target) {
+    } else if (spare_missing()) {
         spare_wake();
     }
     return found;

@@ -108,6 +108,7 @@ static void shut_down(void)
     stack_release_all();
     counters_reset();
     store_relaxed(&sched.active, 0);
+    store_relaxed(&sched.hogs, 0);
     store_relaxed(&sched.blocking, 0);
     store_release(&sched.state, SCHED_OFF);
 }

@@ -37,6 +37,13 @@ enum worker_mode {
     WORKER_SPARE    /* a spare that retired; sleeps until it is needed again */
 };
 
+/* A worker that does not switch. What it has may be taken, all of it. */
+enum stuck {
+    STUCK_NOT,
+    STUCK_BLOCKED, /* its thread sleeps in a call: another worker may use its processor */
+    STUCK_HOG      /* its fiber computes */
+};
+
 struct worker {
     struct runq runq;
 
@@ -60,6 +67,7 @@ struct worker {
     uint32_t wake_skip;    /* chances to wake somebody that are let pass */
     int64_t spin_ns;       /* how long it looks for work while nobody has any */
     rn_time looked;        /* when it last looked in vain */
+    rn_time stole;         /* when it last stole */
     bool in_poller; /* idle in the poller, not on its futex; guarded by the idle list's lock */
     struct stack_cache stacks;
 
@@ -71,7 +79,7 @@ struct worker {
 
     /* Written by others. */
     cache_aligned atomic_u32 attention; /* ATTENTION_ bits */
-    atomic_u32 stuck; /* 1: does not switch, and is compensated; set by monitor or rn_blocking */
+    atomic_u32 stuck; /* enum stuck: why it does not switch; set by monitor or rn_blocking */
     atomic_u32 sleep; /* futex: 1 asleep, 0 awake */
     struct list_node idle_node; /* in idle list; guarded by its lock */
     bool idle_linked;           /* guarded by the idle list's lock */
@@ -82,7 +90,8 @@ struct worker {
     /* The monitor's. */
     uint32_t seen_tick;
     uint32_t seen_for; /* looks since the tick last moved */
-    int64_t seen_cpu;  /* the thread's processor time then */
+    int64_t seen_cpu;  /* the thread's processor time then; of a hog, when it last computed */
+    uint32_t hog_for;  /* looks since a hog last computed */
 };
 
 /* Whose runtime it is. */
@@ -96,6 +105,7 @@ extern struct sched {
     struct worker *workers[WORKERS_MAX]; /* grows only; count is published after the slot */
     atomic_u32 count;
     atomic_u32 active; /* workers that are neither stuck nor retired */
+    atomic_u32 hogs;   /* that are STUCK_HOG */
     atomic_u64 next_id;
     atomic_u64 wakes, compensations, stalls, polls;
     atomic_u64 robberies; /* twice the times the monitor emptied a queue; odd while it does */
@@ -186,7 +196,9 @@ void monitor_ask_dump(void); /* safe in a signal handler */
 void spare_wake(void); /* one more worker, woken or started */
 bool spare_should_retire(struct worker *worker);
 bool spare_retire(struct worker *worker); /* sleeps; false when the runtime stops */
-void worker_stick(struct worker *worker);
+bool spare_missing(void);                 /* there are too few workers that are not stuck */
+void worker_stick(struct worker *worker, enum stuck why);
+void worker_release_hog(struct worker *worker); /* its fiber computes no more, but blocks */
 void worker_unstick(struct worker *worker);
 int worker_spawn_thread(struct worker *worker);
 void spare_quiesce(void);

@@ -2,9 +2,10 @@
  * Spare workers: somebody to run fibers while a worker is stuck in a call that blocks its thread,
  * or with a fiber that does not switch. The kernel does the preemption.
  *
- * sched.active counts the workers that are neither stuck nor retired; it should be sched.target.
- * When a worker gets stuck it falls, and a spare is woken or started; when the stuck one comes back
- * it rises above, and the next spare that passes its loop retires.
+ * sched.active counts the workers that are neither stuck nor retired. With those whose fibers
+ * compute it should be sched.target, for so many processors there are; and one at least must be
+ * left for everybody else. When a worker gets stuck it falls, and a spare is woken or started; when
+ * the stuck one comes back it rises above, and the next spare that passes its loop retires.
  */
 #include "base/check.h"
 #include "sched/sched.h"
@@ -16,6 +17,18 @@ STATIC_SPINLOCK(spares, spares); /* guards the choice and the making of spares *
 int worker_spawn_thread(struct worker *worker)
 {
     return os_thread_start(&worker->thread, worker_main, worker, "runnel-worker");
+}
+
+/* How many workers that are not stuck there should be. */
+static uint32_t wanted(void)
+{
+    uint32_t hogs = load_relaxed(&sched.hogs), target = (uint32_t)sched.target;
+    return hogs < target ? target - hogs : 1;
+}
+
+bool spare_missing(void)
+{
+    return load_relaxed(&sched.active) < wanted();
 }
 
 static struct worker *find_retired_locked(void)
@@ -50,8 +63,7 @@ static void start_new_locked(void)
 void spare_wake(void)
 {
     spin_lock(&spares);
-    if (load_acquire(&sched.state) == SCHED_ON &&
-        load_relaxed(&sched.active) < (uint32_t)sched.target) {
+    if (load_acquire(&sched.state) == SCHED_ON && spare_missing()) {
         struct worker *worker = find_retired_locked();
         if (worker == NULL) {
             start_new_locked();
@@ -66,10 +78,17 @@ void spare_wake(void)
     spin_unlock(&spares);
 }
 
-void worker_stick(struct worker *worker)
+void worker_stick(struct worker *worker, enum stuck why)
 {
-    if (swap_seq(&worker->stuck, 1) != 0)
+    uint32_t not = STUCK_NOT;
+
+    if (!cas_seq(&worker->stuck, &not, why)) {
+        if (why == STUCK_BLOCKED)
+            worker_release_hog(worker);
         return;
+    }
+    if (why == STUCK_HOG)
+        add_seq(&sched.hogs, 1);
     sub_seq(&sched.active, 1);
     if (load_relaxed(&idle_count) == 0)
         spare_wake();
@@ -80,16 +99,31 @@ void worker_stick(struct worker *worker)
     idle_timers_orphaned(worker);
 }
 
+void worker_release_hog(struct worker *worker)
+{
+    uint32_t hog = STUCK_HOG;
+
+    if (!cas_seq(&worker->stuck, &hog, STUCK_BLOCKED))
+        return;
+    sub_seq(&sched.hogs, 1);
+    if (load_relaxed(&idle_count) == 0)
+        spare_wake();
+}
+
 void worker_unstick(struct worker *worker)
 {
-    if (swap_seq(&worker->stuck, 0) != 0)
+    uint32_t why = swap_seq(&worker->stuck, STUCK_NOT);
+
+    if (why != STUCK_NOT)
         add_seq(&sched.active, 1);
+    if (why == STUCK_HOG)
+        sub_seq(&sched.hogs, 1);
 }
 
 bool spare_should_retire(struct worker *worker)
 {
     return worker->index >= (uint32_t)sched.target && worker->pinned == 0 &&
-           load_relaxed(&sched.active) > (uint32_t)sched.target;
+           load_relaxed(&sched.active) > wanted();
 }
 
 /* Gives away all it has. */
@@ -138,7 +172,7 @@ int rn_blocking(int (*fn)(void *arg), void *arg)
     self = worker->current;
     add_seq(&sched.blocking, 1);
     store_relaxed(&worker->mode, WORKER_BLOCKED);
-    worker_stick(worker);
+    worker_stick(worker, STUCK_BLOCKED);
     int result = fn(arg);
     CHECK(worker_here() == worker && worker->current == self,
           "a function run by rn_blocking waited for other fibers: it may only block its thread");

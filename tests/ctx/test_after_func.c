@@ -181,7 +181,7 @@ static void hold(void *arg)
     EXPECT_EQ(rn_recv(NULL, room, &value), RN_ECLOSED);
 }
 
-/* Until no fiber can be started. */
+/* Until no fiber can be started; by this worker: others may have a stack left in their caches. */
 static void use_up_stacks(void)
 {
     struct rlimit scarce = {(rlim_t)1 << 30, RLIM_INFINITY};
@@ -192,6 +192,14 @@ static void use_up_stacks(void)
     while ((err = rn_go(hold, NULL)) == 0)
         continue;
     EXPECT_EQ(err, -ENOMEM);
+}
+
+static bool other_workers(void)
+{
+    rn_stats stats;
+
+    rn_stats_read(&stats);
+    return rn_workers() > 1 || stats.compensations > 0;
 }
 
 static void cancel_the_same(void *arg)
@@ -217,7 +225,7 @@ TEST_FIBER(without_a_stack_it_waits_for_one)
     EXPECT_EQ(rn_ctx_after_func(ctx, cancel_the_same, ctx, NULL), 0);
     EXPECT_EQ(rn_ctx_wait(timed), -ETIMEDOUT);
     EXPECT(!rn_ctx_stop_func(stop));
-    EXPECT_EQ(atomic_load(&calls), 0);
+    EXPECT(atomic_load(&calls) == 0 || other_workers());
     rn_close(room);
     await_count(&calls, 3);
     await_live(1);

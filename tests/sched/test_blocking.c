@@ -78,6 +78,48 @@ TEST(rn_blocking_does_not_hold_up_other_fibers)
         EXPECT_EQ(rn_run(declared, 0, NULL), 0);
 }
 
+static atomic_int computing;
+
+static void compute_and_read(void *arg)
+{
+    while (atomic_load(&computing))
+        continue;
+    read_undeclared(arg);
+}
+
+/*
+ * Two fibers that compute hold both workers: a spare is enough for the rest. Then they block, and
+ * their processors are free: another spare comes.
+ */
+static int compute_and_block(int argc, char **argv)
+{
+    atomic_int done = 0;
+    struct plumbing p = {.done = &done};
+
+    (void)argc, (void)argv;
+    EXPECT_EQ(pipe(p.ends), 0);
+    atomic_store(&computing, 1);
+    EXPECT_EQ(rn_go(compute_and_read, &p), 0);
+    EXPECT_EQ(rn_go(compute_and_read, &p), 0);
+    while (stats_now().compensations < 1)
+        rn_yield();
+    atomic_store(&computing, 0);
+    while (stats_now().compensations < 2)
+        rn_yield();
+    EXPECT_EQ(write(p.ends[1], "xx", 2), 2);
+    await_count(&done, 2);
+    await_live(1);
+    close(p.ends[0]);
+    close(p.ends[1]);
+    return 0;
+}
+
+TEST(fibers_that_compute_and_then_block_are_compensated)
+{
+    setenv("RUNNEL_WORKERS", "2", 1);
+    EXPECT_EQ(rn_run(compute_and_block, 0, NULL), 0);
+}
+
 TEST(a_blocking_call_that_nobody_declared_is_compensated)
 {
     setenv("RUNNEL_WORKERS", "1", 1);
