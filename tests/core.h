@@ -57,8 +57,8 @@ static inline int shorter(void)
 /* How many fibers may live at once, at most wanted. */
 static inline int fibers_at_once(int wanted)
 {
-    int most = UNDER_TSAN || UNDER_ASAN ? FIBERS_SANITIZED_MAX / shorter() : INT_MAX;
-    return wanted < most ? wanted : most;
+    int most = UNDER_TSAN || UNDER_ASAN ? FIBERS_SANITIZED_MAX : INT_MAX;
+    return (wanted < most ? wanted : most) / shorter();
 }
 
 /* How many rounds of a loop a sanitizer's slowness allows. */

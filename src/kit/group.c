@@ -5,7 +5,7 @@
  *   - live counts the fibers that were promised a start and have not ended. Taking oneself off it
  *     is the last thing that a fiber does with the group: rn_group_wait may free it right after.
  *   - active counts the same, under lock, while the group is limited; otherwise it stays 0.
- *   - first is the first error, under lock, and never changes once it is not 0.
+ *   - first is the first error, and never changes once it is not 0.
  *
  * Compiled with the public headers only.
  */
@@ -38,12 +38,12 @@ struct rn_group {
     rn_wait_group live;
     rn_group_options opt;
     atomic_uint_least64_t started, failed;
-    size_t limit; /* RN_GROUP_UNLIMITED: none; changes only while no fiber runs */
+    atomic_int first; /* without the lock: also told where the runtime cannot start */
+    size_t limit;     /* RN_GROUP_UNLIMITED: none; changes only while no fiber runs */
 
     MUTEX(lock, group_lock); /* guards the rest */
     rn_cond room;            /* active has fallen */
     size_t active;
-    int first;
     bool succeeded;
     struct deferred *deferred; /* last in, first out */
     rn_ctx *done;              /* ends when no fiber is left; NULL until asked for */
@@ -118,10 +118,9 @@ rn_ctx *rn_group_ctx(rn_group *g)
 
 static void note_error(rn_group *g, int err)
 {
-    rn_mutex_lock(&g->lock);
-    if (g->first == 0)
-        g->first = err;
-    rn_mutex_unlock(&g->lock);
+    int none = 0;
+
+    atomic_compare_exchange_strong(&g->first, &none, err);
 }
 
 static void note_failure(rn_group *g, int err)
@@ -347,7 +346,7 @@ static void run_deferred(rn_group *g)
 
 static int result(const rn_group *g)
 {
-    return g->opt.mode == RN_GROUP_FIRST_SUCCESS && g->succeeded ? 0 : g->first;
+    return g->opt.mode == RN_GROUP_FIRST_SUCCESS && g->succeeded ? 0 : atomic_load(&g->first);
 }
 
 int rn_group_wait(rn_group *g)

@@ -237,11 +237,12 @@ enum loot { LOOT_NOTHING, LOOT_RING, LOOT_ALL };
 static enum loot may_take(struct worker *worker, struct suspect *suspect, struct worker *victim,
                           rn_time now)
 {
-    look_at(suspect, victim, now);
-    if (now - worker->stole < STEAL_PAUSE_NS && runq_length(&victim->runq) < STEAL_MANY)
-        return LOOT_NOTHING;
-    if (load_relaxed(&victim->stuck) != 0)
+    if (worker->counted_spinning && now - worker->stole < STEAL_PAUSE_NS &&
+        runq_length(&victim->runq) < STEAL_MANY)
+        return LOOT_NOTHING; /* it goes on looking for longer than that */
+    if (load_relaxed(&victim->stuck) != STUCK_NOT)
         return LOOT_ALL;
+    look_at(suspect, victim, now);
     if (now - suspect->moved > STEAL_SLOW_NS)
         return LOOT_ALL;
     return now - suspect->since > STEAL_FAST_NS ? LOOT_RING : LOOT_NOTHING;

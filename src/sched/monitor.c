@@ -66,16 +66,17 @@ static enum stuck held_by(const struct worker *worker)
     return cpu < 0 || worker->seen_for >= BLOCKED_LOOKS ? STUCK_BLOCKED : STUCK_NOT;
 }
 
-/* A hog that computes no more is in a call that blocks. */
-static void look_at_hog(struct worker *worker)
+/* A hog that computes no more is in a call that blocks; one that blocked may compute again. */
+static void look_again(struct worker *worker, enum stuck why)
 {
-    int64_t cpu = os_thread_cpu_ns(worker->thread);
+    int64_t cpu = os_thread_cpu_ns(worker->thread), used = cpu - worker->seen_cpu;
 
-    if (cpu - worker->seen_cpu >= HOG_NS / BLOCKED_LOOKS) {
+    if (used >= (why == STUCK_HOG ? HOG_NS / BLOCKED_LOOKS : HOG_NS)) {
+        worker_stuck_otherwise(worker, STUCK_BLOCKED, STUCK_HOG);
         worker->seen_cpu = cpu;
         worker->hog_for = 0;
-    } else if (++worker->hog_for >= BLOCKED_LOOKS) {
-        worker_release_hog(worker);
+    } else if (why == STUCK_HOG && ++worker->hog_for >= BLOCKED_LOOKS) {
+        worker_stuck_otherwise(worker, STUCK_HOG, STUCK_BLOCKED);
     }
 }
 
@@ -108,6 +109,13 @@ static enum stuck why_stuck(struct worker *worker)
     return held_by(worker);
 }
 
+static void begin_watch(struct worker *worker, uint32_t tick)
+{
+    worker->seen_tick = tick;
+    worker->seen_for = 0;
+    worker->seen_cpu = os_thread_cpu_ns(worker->thread);
+}
+
 /* True when this worker holds up work. */
 static bool look_at(struct worker *worker)
 {
@@ -115,24 +123,27 @@ static bool look_at(struct worker *worker)
     bool blocked = load_relaxed(&worker->mode) == WORKER_BLOCKED;
 
     if (!blocked && (load_relaxed(&worker->mode) != WORKER_BUSY || tick != worker->seen_tick)) {
-        worker->seen_tick = tick;
-        worker->seen_for = 0;
-        worker->seen_cpu = os_thread_cpu_ns(worker->thread);
+        begin_watch(worker, tick);
         return false;
+    }
+    if (blocked) {
+        begin_watch(worker, tick); /* of the time behind the call */
+        rob(worker);
+        return true;
     }
     worker->seen_for++;
     enum stuck why = load_relaxed(&worker->stuck);
-    if (why == STUCK_HOG) {
-        look_at_hog(worker);
-    } else if (why == STUCK_NOT) {
+    if (why != STUCK_NOT) {
+        look_again(worker, why);
+    } else {
         why = why_stuck(worker);
         if (why == STUCK_NOT)
             return worker->seen_for >= STUCK_LOOKS && work_waits_at(worker);
         if (work_waits_at(worker))
             count_stall(worker);
-        or_seq(&worker->attention, ATTENTION_POLL); /* through the loop, to unstick */
         worker->hog_for = 0;
         worker_stick(worker, why);
+        or_seq(&worker->attention, ATTENTION_POLL); /* through the loop, to unstick */
     }
     rob(worker);
     return true;

@@ -198,7 +198,8 @@ bool spare_should_retire(struct worker *worker);
 bool spare_retire(struct worker *worker); /* sleeps; false when the runtime stops */
 bool spare_missing(void);                 /* there are too few workers that are not stuck */
 void worker_stick(struct worker *worker, enum stuck why);
-void worker_release_hog(struct worker *worker); /* its fiber computes no more, but blocks */
+/* For another reason than before: it blocks instead of computing, or the other way round. */
+void worker_stuck_otherwise(struct worker *worker, enum stuck before, enum stuck now);
 void worker_unstick(struct worker *worker);
 int worker_spawn_thread(struct worker *worker);
 void spare_quiesce(void);

@@ -22,8 +22,9 @@ int worker_spawn_thread(struct worker *worker)
 /* How many workers that are not stuck there should be. */
 static uint32_t wanted(void)
 {
-    uint32_t hogs = load_relaxed(&sched.hogs), target = (uint32_t)sched.target;
-    return hogs < target ? target - hogs : 1;
+    int hogs = (int)load_relaxed(&sched.hogs); /* -1 when it is being counted */
+
+    return (uint32_t)(hogs <= 0 ? sched.target : hogs < sched.target ? sched.target - hogs : 1);
 }
 
 bool spare_missing(void)
@@ -84,12 +85,12 @@ void worker_stick(struct worker *worker, enum stuck why)
 
     if (!cas_seq(&worker->stuck, &not, why)) {
         if (why == STUCK_BLOCKED)
-            worker_release_hog(worker);
+            worker_stuck_otherwise(worker, STUCK_HOG, STUCK_BLOCKED);
         return;
     }
+    sub_seq(&sched.active, 1); /* first: rather a spare too many for a moment than one too few */
     if (why == STUCK_HOG)
         add_seq(&sched.hogs, 1);
-    sub_seq(&sched.active, 1);
     if (load_relaxed(&idle_count) == 0)
         spare_wake();
     else if (idle_poller_missing())
@@ -99,12 +100,16 @@ void worker_stick(struct worker *worker, enum stuck why)
     idle_timers_orphaned(worker);
 }
 
-void worker_release_hog(struct worker *worker)
+void worker_stuck_otherwise(struct worker *worker, enum stuck before, enum stuck now)
 {
-    uint32_t hog = STUCK_HOG;
+    uint32_t expected = before;
 
-    if (!cas_seq(&worker->stuck, &hog, STUCK_BLOCKED))
+    if (!cas_seq(&worker->stuck, &expected, now))
         return;
+    if (now == STUCK_HOG) {
+        add_seq(&sched.hogs, 1);
+        return;
+    }
     sub_seq(&sched.hogs, 1);
     if (load_relaxed(&idle_count) == 0)
         spare_wake();
@@ -114,10 +119,10 @@ void worker_unstick(struct worker *worker)
 {
     uint32_t why = swap_seq(&worker->stuck, STUCK_NOT);
 
-    if (why != STUCK_NOT)
-        add_seq(&sched.active, 1);
     if (why == STUCK_HOG)
         sub_seq(&sched.hogs, 1);
+    if (why != STUCK_NOT)
+        add_seq(&sched.active, 1);
 }
 
 bool spare_should_retire(struct worker *worker)

@@ -44,11 +44,15 @@ void thread_forget(void)
 
 struct fiber *thread_stand_in(bool make)
 {
+    static const rn_site site = {"the program", 0, "thread"};
+
     if (stand_in == NULL && make) {
         pthread_once(&key_once, make_key);
         struct fiber *fiber = calloc(1, sizeof *fiber);
         CHECK(fiber != NULL, "out of memory for a thread that waits");
         fiber->kind = FIBER_THREAD;
+        fiber->site = &site;
+        fiber->name = site.function;
         stand_in = fiber;
         pthread_setspecific(key, fiber);
     }

@@ -373,11 +373,11 @@ static bool take_injected(struct worker *worker)
 }
 
 /* Some fibers from the inject queue have their turn, although local ones wait: one at once. */
-static struct fiber *take_injected_turn(struct worker *worker)
+static struct fiber *take_injected_turn(struct worker *worker, bool asked)
 {
     struct chain chain = {0};
 
-    if (load_relaxed(&worker->tick) % HOUSEKEEPING_TICKS != 0)
+    if (!asked && load_relaxed(&worker->tick) % HOUSEKEEPING_TICKS != 0)
         return NULL;
     inject_pop(&chain, runq_length(&worker->runq) < RUNQ_SPILL ? INJECT_TURN : 1);
     struct fiber *first = chain_pop(&chain);
@@ -436,13 +436,16 @@ static bool stopping(void)
 /* The next fiber for this worker; sleeps until there is one. NULL when the runtime stops. */
 static struct fiber *find_work(struct worker *worker)
 {
+    bool asked = (load_relaxed(&worker->attention) & ATTENTION_POLL) != 0;
     struct fiber *fiber;
 
-    if (load_relaxed(&worker->stuck) != 0)
+    if (load_relaxed(&worker->stuck) != STUCK_NOT)
         worker_unstick(worker);
     housekeeping(worker);
-    fiber = take_injected_turn(worker);
+    fiber = take_injected_turn(worker, asked); /* the monitor asks: what a hog held up lies there */
     while (fiber == NULL) {
+        if (unlikely(load_relaxed(&worker->stuck) != STUCK_NOT))
+            worker_unstick(worker); /* it seemed so while it looked for work */
         if (stopping())
             return NULL;
         if (unlikely(load_relaxed(&worker->attention) & ATTENTION_POLL))

@@ -83,6 +83,20 @@ TEST_DIES(a_sleep_under_a_lock_is_reported_once,
     run_checked(sleep_under_lock);
 }
 
+TEST_DIES(a_sleep_of_a_plain_thread_under_a_lock_is_reported,
+          "^runnel: fiber 0 \"thread\", started by the program, waits \\(sleep\\) while [^\n]*\n$", 0)
+{
+    rn_mutex m = {0};
+
+    setenv("RUNNEL_DEBUG", "lock", 1);
+    EXPECT_EQ(rn_start(), 0);
+    rn_mutex_lock(&m);
+    rn_sleep(NULL, 1);
+    rn_mutex_unlock(&m);
+    EXPECT_EQ(rn_stop(), 0);
+    exit(0);
+}
+
 static void lock_both(rn_mutex *first, rn_mutex *then)
 {
     rn_mutex_lock(first);
