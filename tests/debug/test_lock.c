@@ -84,7 +84,8 @@ TEST_DIES(a_sleep_under_a_lock_is_reported_once,
 }
 
 TEST_DIES(a_sleep_of_a_plain_thread_under_a_lock_is_reported,
-          "^runnel: fiber 0 \"thread\", started by the program, waits \\(sleep\\) while [^\n]*\n$", 0)
+          "^runnel: fiber 0 \"thread\", started by the program, waits \\(sleep\\) while [^\n]*\n$",
+          0)
 {
     rn_mutex m = {0};
 
