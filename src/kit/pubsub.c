@@ -39,15 +39,17 @@ struct publishing {
     struct topic *topic;
     struct message *message;
     struct event *events;
-    rn_subscription **full; /* whose room is to be waited for */
+    struct blocked *full; /* whose room is to be waited for */
     size_t full_count;
+    rn_cond turn;  /* one of them may have room, or has ended */
+    rn_time began; /* the wait */
     uint64_t offered;
     bool unheard;
 };
 
 /* ---- messages ---- */
 
-static void messages_free(struct message *m)
+void messages_free(struct message *m)
 {
     while (m != NULL) {
         struct message *next = m->next_dead;
@@ -66,13 +68,18 @@ void message_drop_locked(rn_pubsub *ps, struct message *message)
     ps->dead = message;
 }
 
-void pubsub_leave(rn_pubsub *ps)
+struct message *pubsub_unlock(rn_pubsub *ps)
 {
     struct message *dead = ps->dead;
 
     ps->dead = NULL;
     rn_mutex_unlock(&ps->lock);
-    messages_free(dead);
+    return dead;
+}
+
+void pubsub_leave(rn_pubsub *ps)
+{
+    messages_free(pubsub_unlock(ps));
 }
 
 static struct message *message_make(rn_pubsub *ps, struct topic *topic, rn_payload *payload)
@@ -111,12 +118,12 @@ static void count_bytes_locked(rn_subscription *sub, uint64_t taken)
         sub->bytes -= subscription_slot(sub, sub->counted)->message->size;
 }
 
-void subscription_clean_locked(rn_subscription *sub)
+uint64_t subscription_clean_locked(rn_subscription *sub)
 {
     uint64_t taken = taken_of(sub);
 
     if (taken == sub->clean)
-        return;
+        return taken;
     if (sub->limit_bytes != 0)
         count_bytes_locked(sub, taken);
     if (sub->borrowed != NULL) {
@@ -125,12 +132,16 @@ void subscription_clean_locked(rn_subscription *sub)
     }
     while (sub->clean + 1 < taken)
         message_drop_locked(sub->ps, subscription_slot(sub, sub->clean++)->message);
+    return taken;
 }
 
-/* Right after a clean, which brings the bytes up to date. */
-static bool has_room_locked(rn_subscription *sub, size_t size)
+/*
+ * Whether there is room after what had been taken at a clean, which brings the bytes up to date. A
+ * later look at `taken` would count a slot as free whose message is still to be let go of.
+ */
+static bool has_room_locked(rn_subscription *sub, uint64_t cleaned, size_t size)
 {
-    if (tail_of(sub) - taken_of(sub) >= sub->limit)
+    if (tail_of(sub) - cleaned >= sub->limit)
         return false;
     return sub->limit_bytes == 0 || size <= sub->limit_bytes - sub->bytes;
 }
@@ -160,7 +171,7 @@ static void push_locked(rn_subscription *sub, struct message *message)
 void subscription_room_locked(rn_subscription *sub)
 {
     if (sub->blocked != NULL)
-        rn_cond_signal(&sub->blocked->turn);
+        rn_cond_signal(sub->blocked->turn);
 }
 
 bool subscription_end_locked(rn_subscription *sub, int code)
@@ -170,7 +181,7 @@ bool subscription_end_locked(rn_subscription *sub, int code)
     atomic_store_explicit(&sub->ended, code, memory_order_relaxed);
     rn_chan_close(sub->bell);
     for (struct blocked *b = sub->blocked; b != NULL; b = b->next)
-        rn_cond_signal(&b->turn);
+        rn_cond_signal(b->turn);
     return true;
 }
 
@@ -237,7 +248,7 @@ static void drop_oldest_locked(struct publishing *p, rn_subscription *sub)
 
 static void make_room_locked(struct publishing *p, rn_subscription *sub)
 {
-    while (!has_room_locked(sub, p->message->size))
+    while (!has_room_locked(sub, taken_of(sub), p->message->size))
         drop_oldest_locked(p, sub);
     push_locked(sub, p->message);
 }
@@ -248,14 +259,14 @@ static void wait_later_locked(struct publishing *p, rn_subscription *sub)
     bool hung = sub->hung && taken_of(sub) == sub->hung_at;
 
     if (p->full == NULL && !hung)
-        p->full = malloc(p->topic->match.count * sizeof(rn_subscription *));
+        p->full = malloc(p->topic->match.count * sizeof(*p->full));
     if (p->full == NULL || hung) {
         drop_newest_locked(p, sub);
         return;
     }
     sub->uses++;
     sub->awaited++;
-    p->full[p->full_count++] = sub;
+    p->full[p->full_count++] = (struct blocked){.sub = sub, .turn = &p->turn};
 }
 
 static void disconnect_locked(struct publishing *p, rn_subscription *sub)
@@ -290,8 +301,7 @@ static bool is_live(rn_subscription *sub)
 /* Whether a publisher may push at once: those who wait for room come first. */
 static bool takes_locked(rn_subscription *sub, size_t size)
 {
-    subscription_clean_locked(sub);
-    return has_room_locked(sub, size) && sub->blocked == NULL;
+    return has_room_locked(sub, subscription_clean_locked(sub), size) && sub->blocked == NULL;
 }
 
 /*
@@ -396,88 +406,120 @@ static void blocked_remove(rn_subscription *sub, struct blocked *self)
         atomic_store_explicit(&sub->blocking, false, memory_order_relaxed);
 }
 
-/*
- * Waits, in turn, until the message has room or the subscription has ended. Either the receiver
- * sees `blocking` after it has taken a message, or has_room_locked sees what it took: both sides
- * write theirs and then read the other's, sequentially consistent. 0, or ctx's error.
- */
-static int await_room_locked(rn_ctx *ctx, rn_subscription *sub, size_t size)
+/* It has the message, or will not get it: the next in turn. */
+static void blocked_done_locked(struct blocked *self)
 {
-    struct blocked self = {0};
-    bool ready = false;
-    int err = 0;
+    rn_subscription *sub = self->sub;
 
-    blocked_add(sub, &self);
-    while (!ready) {
-        subscription_clean_locked(sub);
-        ready = !is_live(sub) || (sub->blocked == &self && has_room_locked(sub, size));
-        if (ready || err != 0)
-            break;
-        err = rn_cond_wait(ctx, &self.turn, &sub->ps->lock);
-    }
-    blocked_remove(sub, &self);
-    return ready ? 0 : err;
+    blocked_remove(sub, self);
+    subscription_room_locked(sub);
+    sub->awaited--;
+    subscription_drop_locked(sub);
+    self->sub = NULL;
+}
+
+static rn_time deadline_of(const rn_subscription *sub, rn_time began)
+{
+    return sub->block_for == RN_FOREVER ? RN_FOREVER : rn_time_add(began, sub->block_for);
 }
 
 /*
- * The context of a wait that began then: it ends with ctx, or when this subscription's time is up.
- * False without memory for it.
+ * Delivers to one that was full, or drops the message when its deadline has expired. False: neither
+ * yet. Either the receiver sees `blocking` after it has taken a message, or the clean here sees what
+ * it took: both sides write theirs and then read the other's, sequentially consistent.
  */
-static bool limit_wait(rn_ctx *ctx, const rn_subscription *sub, rn_time began, rn_ctx **limited)
+static bool deliver_late_locked(struct publishing *p, struct blocked *self, bool expired)
 {
-    *limited = ctx;
-    if (sub->block_for == RN_FOREVER)
-        return true;
-    *limited = rn_ctx_with_deadline(ctx, rn_time_add(began, sub->block_for));
-    return *limited != NULL;
-}
+    rn_subscription *sub = self->sub;
+    uint64_t cleaned = subscription_clean_locked(sub);
 
-/* Delivers to one that was full, or drops. Returns ctx's error when it was dropped for that. */
-static int deliver_late_locked(rn_ctx *ctx, struct publishing *p, rn_subscription *sub,
-                               rn_time began)
-{
-    rn_ctx *limited;
-    int err = -ENOMEM;
-
-    if (limit_wait(ctx, sub, began, &limited))
-        err = await_room_locked(limited, sub, p->message->size);
-    if (limited != ctx)
-        rn_ctx_release(limited);
     if (!is_live(sub)) {
         sub->turned_away++;
-        return 0;
-    }
-    if (err == 0) {
+    } else if (sub->blocked == self && has_room_locked(sub, cleaned, p->message->size)) {
         push_locked(sub, p->message);
-    } else {
-        err = rn_ctx_err(ctx);
-        sub->hung = err == 0;
-        sub->hung_at = taken_of(sub);
+    } else if (expired) {
+        sub->hung = true;
+        sub->hung_at = cleaned;
         drop_newest_locked(p, sub);
+    } else {
+        return false;
     }
-    subscription_room_locked(sub); /* the next in turn */
+    blocked_done_locked(self);
+    return true;
+}
+
+/* Looks at all that were full. Whether some are still to be waited for, until *next at most. */
+static bool look_again_locked(struct publishing *p, rn_time expired, rn_time *next)
+{
+    bool some = false;
+
+    *next = RN_FOREVER;
+    for (size_t i = 0; i < p->full_count; i++) {
+        struct blocked *self = &p->full[i];
+        rn_time deadline;
+        if (self->sub == NULL)
+            continue;
+        deadline = deadline_of(self->sub, p->began);
+        if (deliver_late_locked(p, self, deadline <= expired))
+            continue;
+        some = true;
+        if (deadline < *next)
+            *next = deadline;
+    }
+    return some;
+}
+
+/* Waits until one of them may have room, the moment has come, or ctx has ended. */
+static int await_turn_locked(rn_ctx *ctx, struct publishing *p, rn_time until)
+{
+    rn_ctx *limited = until == RN_FOREVER ? ctx : rn_ctx_with_deadline(ctx, until);
+    int err;
+
+    if (until != RN_FOREVER && limited == NULL)
+        return -ENOMEM;
+    err = rn_cond_wait(limited, &p->turn, &p->ps->lock);
+    if (limited != ctx)
+        rn_ctx_release(limited);
     return err;
 }
 
-/* Waits for all that were full, at the same time: the deadline of each counts from now. */
+/* They are not waited for any more. */
+static void give_up_locked(struct publishing *p)
+{
+    for (size_t i = 0; i < p->full_count; i++) {
+        if (p->full[i].sub == NULL)
+            continue;
+        drop_newest_locked(p, p->full[i].sub);
+        blocked_done_locked(&p->full[i]);
+    }
+}
+
+/*
+ * Waits for all that were full at the same time, so that none waits for another. Returns ctx's error
+ * when it was dropped for that.
+ */
 static int wait_for_full_locked(rn_ctx *ctx, struct publishing *p)
 {
-    rn_time began = rn_now();
+    rn_time expired, next;
     int err = 0;
 
-    for (size_t i = 0; i < p->full_count; i++) {
-        rn_subscription *sub = p->full[i];
+    p->began = expired = rn_now();
+    for (size_t i = 0; i < p->full_count; i++)
+        blocked_add(p->full[i].sub, &p->full[i]);
+    while (look_again_locked(p, expired, &next)) {
+        if (err != 0) {
+            give_up_locked(p);
+            free(p->full);
+            return err;
+        }
+        if (await_turn_locked(ctx, p, next) == 0)
+            continue;
+        err = rn_ctx_err(ctx);
         if (err == 0)
-            err = deliver_late_locked(ctx, p, sub, began);
-        else if (is_live(sub))
-            drop_newest_locked(p, sub);
-        else
-            sub->turned_away++;
-        sub->awaited--;
-        subscription_drop_locked(sub);
+            expired = next;
     }
     free(p->full);
-    return err;
+    return 0;
 }
 
 /* ---- publishing ---- */

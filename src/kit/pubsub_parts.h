@@ -8,7 +8,8 @@
  *
  * A subscription's buffer is a ring with at least one slot to spare. The publishers, under lock,
  * write tail; the receiver writes taken, without a lock while messages wait. The message that it
- * took last is borrowed until it comes again, so its slot is the spare one.
+ * took last is borrowed until it comes again, so its slot is the spare one. A publisher counts the
+ * room from the same look at taken as it has cleaned up to.
  *
  * Invariants, under lock:
  *   - clean <= taken <= tail. Slots from clean to taken - 1 were received; of these all but the
@@ -89,10 +90,11 @@ struct slot {
     uint64_t missed; /* dropped just before it */
 };
 
-/* A publisher that waits for room, on its stack. All under lock. */
+/* A publisher that waits for room in one subscription. All under lock. */
 struct blocked {
     struct blocked *next;
-    rn_cond turn; /* it is the first, and there may be room; or the subscription ended */
+    rn_subscription *sub; /* NULL: no longer waited for */
+    rn_cond *turn; /* it is the first, and there may be room; or the subscription has ended */
 };
 
 /* Reasons for the receiver to take the lock even though messages wait. */
@@ -177,16 +179,19 @@ struct rn_pubsub {
 
 /* ---- pubsub.c ---- */
 
-/* Unlocks, and frees what died meanwhile. */
+/* Unlocks, and frees what died meanwhile, which calls the program's destroy: under no lock. */
 void pubsub_leave(rn_pubsub *ps);
+/* Unlocks. What died is returned, for who holds `changes` still and frees it later. */
+struct message *pubsub_unlock(rn_pubsub *ps);
+void messages_free(struct message *dead);
 /* Drops a use of the pubsub; the last frees it. */
 void pubsub_drop(rn_pubsub *ps);
 /* A place no longer holds the message. */
 void message_drop_locked(rn_pubsub *ps, struct message *message);
 /* Nothing is pushed any more; receivers get the code in the end. False: it had ended already. */
 bool subscription_end_locked(rn_subscription *sub, int code);
-/* Lets go of what was received but for what is borrowed still. */
-void subscription_clean_locked(rn_subscription *sub);
+/* Lets go of what was received but for what is borrowed still. Returns the taken that it saw. */
+uint64_t subscription_clean_locked(rn_subscription *sub);
 /* Somebody who held on to it no longer does; the last frees it. */
 void subscription_drop_locked(rn_subscription *sub);
 /* Tells the first publisher that waits for room. */

@@ -88,9 +88,8 @@ static inline bool take_quickly(rn_subscription *sub, rn_message *out)
 /* All that was received is finished with: the receiver has come again. */
 static void finish_received_locked(rn_subscription *sub)
 {
-    uint64_t taken = atomic_load_explicit(&sub->taken, memory_order_relaxed);
+    uint64_t taken = subscription_clean_locked(sub);
 
-    subscription_clean_locked(sub);
     if (sub->clean != taken)
         message_drop_locked(sub->ps, subscription_slot(sub, sub->clean++)->message);
     if (sub->borrowed != NULL)
@@ -238,9 +237,16 @@ int rn_subscription_try_recv(rn_subscription *sub, rn_message *message)
     return take_quickly(sub, message) ? 0 : take_slowly(sub, message, false);
 }
 
+/*
+ * The bell is right when nothing waits: `waiting` is set, and who publishes rings it. When something
+ * does, a select may have heard the bell and received nothing.
+ */
 struct rn_chan *rn_subscription_ready(rn_subscription *sub)
 {
-    if (slow_of(sub) & SLOW_SELECTED)
+    uint64_t taken = atomic_load_explicit(&sub->taken, memory_order_relaxed);
+
+    if (slow_of(sub) == SLOW_SELECTED &&
+        atomic_load_explicit(&sub->tail, memory_order_relaxed) == taken)
         return sub->bell;
     rn_mutex_lock(&sub->ps->lock);
     slow_set(sub, SLOW_SELECTED);
@@ -408,8 +414,8 @@ static void begin_locked(rn_pubsub *ps, rn_subscription *sub, struct tree_change
         subscription_end_locked(sub, RN_ECLOSED);
 }
 
-/* Under changes: hangs it into the tree. */
-static int link_in(rn_pubsub *ps, rn_subscription *sub, const char *queue)
+/* Under changes: hangs it into the tree. *dead is for after them. */
+static int link_in(rn_pubsub *ps, rn_subscription *sub, const char *queue, struct message **dead)
 {
     struct tree_change change;
 
@@ -421,7 +427,7 @@ static int link_in(rn_pubsub *ps, rn_subscription *sub, const char *queue)
     }
     rn_mutex_lock(&ps->lock);
     begin_locked(ps, sub, &change);
-    pubsub_leave(ps);
+    *dead = pubsub_unlock(ps);
     tree_finish(&change);
     return 0;
 }
@@ -457,6 +463,7 @@ int rn_subscribe(rn_pubsub *ps, const char *pattern, const rn_subscription_confi
 {
     static const rn_subscription_config defaults;
     const rn_subscription_config *c = config == NULL ? &defaults : config;
+    struct message *dead = NULL;
     struct topic_text text;
     rn_subscription *sub;
     int err = topic_read(&text, pattern, true);
@@ -470,8 +477,9 @@ int rn_subscribe(rn_pubsub *ps, const char *pattern, const rn_subscription_confi
     if (sub == NULL)
         return -ENOMEM;
     rn_mutex_lock(&ps->changes);
-    err = link_in(ps, sub, c->queue);
+    err = link_in(ps, sub, c->queue, &dead);
     rn_mutex_unlock(&ps->changes);
+    messages_free(dead);
     if (err != 0) {
         subscription_destroy(sub);
         return err;
@@ -523,6 +531,7 @@ static void unlink_locked(rn_pubsub *ps, rn_subscription *sub, struct tree_chang
 void rn_subscription_free(rn_subscription *sub)
 {
     struct tree_change change;
+    struct message *dead;
     rn_pubsub *ps;
 
     if (sub == NULL)
@@ -537,9 +546,10 @@ void rn_subscription_free(rn_subscription *sub)
     unlink_locked(ps, sub, &change);
     group_leave(ps, sub->group);
     subscription_drop_locked(sub);
-    pubsub_leave(ps);
+    dead = pubsub_unlock(ps);
     tree_finish(&change);
     rn_mutex_unlock(&ps->changes);
+    messages_free(dead);
     pubsub_drop(ps);
 }
 

@@ -183,6 +183,38 @@ TEST(a_payload_is_freed_with_its_last_reference)
     EXPECT(rn_payload_copy("", SIZE_MAX) == NULL);
 }
 
+struct last_will {
+    rn_pubsub *ps;
+    rn_subscription *mine, *next;
+};
+
+/* Nothing may be locked here that subscribing or leaving needs. */
+static void execute_will(void *arg)
+{
+    struct last_will *will = arg;
+
+    rn_subscription_free(will->mine);
+    will->mine = NULL;
+    EXPECT_EQ(rn_subscribe(will->ps, "b", NULL, &will->next), 0);
+}
+
+TEST_FIBER(the_end_of_a_payload_may_subscribe_and_leave)
+{
+    rn_pubsub *ps = pubsub(NULL);
+    rn_subscription *holder = subscribe(ps, "a", NULL);
+    struct last_will will = {.ps = ps, .mine = subscribe(ps, "b", NULL)};
+    rn_payload *p = rn_payload_wrap("", 1, execute_will, &will);
+
+    EXPECT_EQ(rn_publish(NULL, ps, "a", p), 0);
+    rn_payload_release(p);
+    rn_subscription_free(holder);
+    EXPECT(will.mine == NULL);
+    publish(ps, "b", 1);
+    EXPECT_EQ(next(will.next), 1);
+    rn_subscription_free(will.next);
+    rn_pubsub_free(ps);
+}
+
 TEST_FIBER(there_is_one_copy_for_all)
 {
     rn_pubsub *ps = pubsub(NULL);

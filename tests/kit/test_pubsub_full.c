@@ -270,6 +270,35 @@ TEST_VIRTUAL(a_publisher_waits_until_the_deadline)
     rn_pubsub_free(ps);
 }
 
+TEST_VIRTUAL(one_that_hangs_keeps_nothing_from_others_that_are_full)
+{
+    rn_pubsub *ps = pubsub(NULL);
+    rn_subscription_config config = {
+        .buffer = 1, .when_full = RN_BLOCK_PUBLISHER, .block_for = RN_FOREVER};
+    rn_subscription *hung = subscribe(ps, "a", &config), *quick = subscribe(ps, "a", &config);
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    atomic_int done = 0;
+    rn_message m;
+
+    publish(ps, "a", 0);
+    EXPECT_EQ(rn_go_copy(publish_many, &(struct publisher){ps, ctx, "a", 1, 1, -ECANCELED, &done}),
+              0);
+    await_waiting("cond wait", 1);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(rn_subscription_recv(NULL, quick, &m), 0);
+        EXPECT_EQ(value_of(&m), i);
+    }
+    EXPECT_EQ(atomic_load(&done), 0);
+    rn_ctx_cancel(ctx, 0);
+    await_count(&done, 1);
+    EXPECT_EQ(stats_of(hung).dropped, 1);
+    EXPECT_EQ(stats_of(quick).dropped, 0);
+    rn_subscription_free(hung);
+    rn_subscription_free(quick);
+    rn_pubsub_free(ps);
+    rn_ctx_release(ctx);
+}
+
 TEST_VIRTUAL(bytes_make_publishers_wait_too)
 {
     rn_pubsub *ps = pubsub(NULL);

@@ -194,3 +194,21 @@ TEST_FIBER(a_select_parks_until_a_message_comes)
     rn_subscription_free(subs[1]);
     rn_pubsub_free(ps);
 }
+
+TEST_FIBER(a_case_fires_again_until_its_message_is_received)
+{
+    rn_pubsub *ps = pubsub(NULL);
+    rn_subscription *sub = subscribe(ps, "a", NULL);
+
+    publish(ps, "a", 1);
+    for (int i = 0; i < 3; i++)
+        EXPECT_EQ(rn_select(NULL, rn_on_message(sub), rn_default), 0);
+    publish(ps, "a", 2);
+    EXPECT_EQ(rn_select(NULL, rn_on_message(sub), rn_default), 0);
+    expect_range(sub, 1, 2);
+    EXPECT_EQ(rn_select(NULL, rn_on_message(sub), rn_default), 1);
+    publish(ps, "a", 3);
+    EXPECT_EQ(rn_select(NULL, rn_on_message(sub), rn_default), 0);
+    rn_subscription_free(sub);
+    rn_pubsub_free(ps);
+}

@@ -243,3 +243,36 @@ TEST_FIBER(every_message_has_one_fate)
     rn_pubsub_free(load.ps);
     EXPECT_EQ(atomic_load(&load.payloads), 0);
 }
+
+static void *receive_fast(void *arg)
+{
+    struct party *p = arg;
+    struct seen seen = {0};
+    rn_message m;
+
+    while (rn_subscription_recv(NULL, p->sub, &m) == 0)
+        see(&seen, &m);
+    return NULL;
+}
+
+/* Publisher and receiver meet at the last slot of a ring that has none to spare but one. */
+TEST_FIBER(a_slot_is_not_reused_before_its_message_is_let_go_of)
+{
+    static const size_t limits[] = {1, 2, 3, 7, 15};
+
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct load load = {.messages = rounds(40000)};
+        struct party party = {&load, 0, NULL};
+        pthread_t thread;
+        EXPECT_EQ(rn_pubsub_new(&load.ps, NULL), 0);
+        party.sub = subscribe(load.ps, ">", &(rn_subscription_config){.buffer = limits[i]});
+        atomic_store(&load.publishing, 1);
+        EXPECT_EQ(pthread_create(&thread, NULL, receive_fast, &party), 0);
+        publish_all(&party);
+        EXPECT_EQ(pthread_join(thread, NULL), 0);
+        stats_of(party.sub);
+        rn_subscription_free(party.sub);
+        rn_pubsub_free(load.ps);
+        EXPECT_EQ(atomic_load(&load.payloads), 0);
+    }
+}
