@@ -94,12 +94,11 @@ int64_t gcra_convert(const struct gcra *from, const struct gcra *to, int64_t unt
     double missing = (double)(until - gcra_tick(from, now)), ticks;
 
     if (from->token == 0 || to->token == 0)
-        return 0;
+        return to->base;
     if (missing < 0)
         missing = 0;
-    ticks = missing / (double)from->token * (double)to->token +
-            (double)((to->burst - from->burst) * to->token);
+    ticks = (missing / (double)from->token + (double)(to->burst - from->burst)) * (double)to->token;
     if (ticks <= 0)
-        return 0;
-    return ticks < (double)GCRA_TICKS_MAX ? (int64_t)(ticks + 0.5) : GCRA_TICKS_MAX;
+        return to->base;
+    return to->base + (ticks < (double)GCRA_TICKS_MAX ? (int64_t)(ticks + 0.5) : GCRA_TICKS_MAX);
 }

@@ -22,6 +22,7 @@
 
 #define GCRA_TICKS_MAX ((int64_t)1 << 57) /* of an age, and of a bucket */
 #define GCRA_UNTIL_MAX ((int64_t)1 << 58) /* with a bucket on top it leaves 4 bits free */
+#define GCRA_BASE_END ((int64_t)1 << 40)
 #define GCRA_BURST_MAX ((size_t)1 << 40)
 #define GCRA_RATE_MAX 1e12
 
@@ -33,10 +34,11 @@ struct gcra {
     int64_t full;    /* ticks of burst tokens */
     int64_t age_max; /* how long after since ticks may be counted */
     int64_t burst;
+    int64_t base; /* what ticks stand at at the origin; less than GCRA_BASE_END */
 };
 
 /*
- * Fills in *out. Returns 0, or -EINVAL with a sentence in which `kind` stands for the object.
+ * Fills in *out, with a base of 0. Returns 0, or -EINVAL with a sentence in which `kind` stands for the object.
  */
 int gcra_make(struct gcra *out, const char *kind, double per_second, size_t burst, rn_time since);
 
@@ -55,7 +57,7 @@ static inline int64_t gcra_tick(const struct gcra *g, rn_time now)
 
     if (age > g->age_max)
         age = g->age_max;
-    return age > 0 ? age * g->speed : 0;
+    return g->base + (age > 0 ? age * g->speed : 0);
 }
 
 /* `until` once n tokens more are taken. n is at most burst. */

@@ -4,8 +4,12 @@
  * The word holds `until`, the tick when the bucket is full again, and in its last four bits the
  * generation of the setting by which ticks and tokens are counted. Changing rate or burst writes a
  * new setting into the next of 16 places and swaps in a converted `until` with the next generation.
- * Who has computed with the old setting meanwhile fails to swap: no call mixes two settings. A
- * reader that slept through 16 changes may read a setting half overwritten, but fails likewise.
+ * Who has computed with the old setting meanwhile fails to swap: no call mixes two settings.
+ *
+ * A call may sleep through 16 changes and find its place in force again. What it reads then it
+ * throws away, since `generation` has moved on by 15 or more; and should it sleep just before it
+ * swaps, the word is still not the one that it knew: each setting counts its ticks from another
+ * base, 40 bits of a hash of its generation.
  *
  * `last` is the latest time that any call has read. It is loaded before the clock is read, so a
  * time below it proves that the clock has jumped back. Then, and before ticks overflow, the setting
@@ -35,7 +39,7 @@
 
 /* A struct gcra that may be overwritten while it is read. */
 struct setting {
-    _Atomic(int64_t) since, token, speed, full, age_max, burst;
+    _Atomic(int64_t) since, token, speed, full, age_max, burst, base;
     rn_time replaced; /* under lock: when the next one took over, on the clock of this one */
 } __attribute__((aligned(64)));
 
@@ -43,21 +47,29 @@ struct rn_limiter {
     _Atomic(int64_t) word;
     _Atomic(rn_time) last;
     const rn_clock *clock;
-    rn_exhibit exhibit; /* shown when there is a name */
+    _Atomic(uint64_t) generation; /* written under lock */
+    rn_exhibit exhibit;           /* shown when there is a name */
     rn_limiter_config config;
     struct setting settings[SETTINGS];
 
     _Atomic(uint64_t) denied, waits, gave_up, waited;
 
-    MUTEX(lock, limiter_lock);    /* guards the rest, and the writing of settings */
-    _Atomic(uint64_t) generation; /* read without it by reservations */
+    MUTEX(lock, limiter_lock); /* guards the rest, and the writing of settings */
     double per_second;
+};
+
+/* What a call has seen: the word, its setting and the time, as they were at that time. */
+struct view {
+    int64_t word;
+    struct gcra g;
+    rn_time now;
+    uint64_t generation; /* before it looked; the word's is this one or one of the 15 after */
 };
 
 /* What a call took. */
 struct claim {
     int64_t until;
-    unsigned place;
+    uint64_t generation;
     rn_time now;
     rn_duration delay;
 };
@@ -79,34 +91,49 @@ static inline struct setting *setting_of(rn_limiter *l, int64_t word)
     return &l->settings[(uint64_t)word % SETTINGS];
 }
 
+/* Acquire and release: who reads what a later change has written sees its generation too. */
 static inline struct gcra setting_read(struct setting *s)
 {
     return (struct gcra){
-        .since = atomic_load_explicit(&s->since, memory_order_relaxed),
-        .token = atomic_load_explicit(&s->token, memory_order_relaxed),
-        .speed = atomic_load_explicit(&s->speed, memory_order_relaxed),
-        .full = atomic_load_explicit(&s->full, memory_order_relaxed),
-        .age_max = atomic_load_explicit(&s->age_max, memory_order_relaxed),
-        .burst = atomic_load_explicit(&s->burst, memory_order_relaxed),
+        .since = atomic_load_explicit(&s->since, memory_order_acquire),
+        .token = atomic_load_explicit(&s->token, memory_order_acquire),
+        .speed = atomic_load_explicit(&s->speed, memory_order_acquire),
+        .full = atomic_load_explicit(&s->full, memory_order_acquire),
+        .age_max = atomic_load_explicit(&s->age_max, memory_order_acquire),
+        .burst = atomic_load_explicit(&s->burst, memory_order_acquire),
+        .base = atomic_load_explicit(&s->base, memory_order_acquire),
     };
 }
 
 static void setting_write(struct setting *s, const struct gcra *g)
 {
-    atomic_store_explicit(&s->since, g->since, memory_order_relaxed);
-    atomic_store_explicit(&s->token, g->token, memory_order_relaxed);
-    atomic_store_explicit(&s->speed, g->speed, memory_order_relaxed);
-    atomic_store_explicit(&s->full, g->full, memory_order_relaxed);
-    atomic_store_explicit(&s->age_max, g->age_max, memory_order_relaxed);
-    atomic_store_explicit(&s->burst, g->burst, memory_order_relaxed);
+    atomic_store_explicit(&s->since, g->since, memory_order_release);
+    atomic_store_explicit(&s->token, g->token, memory_order_release);
+    atomic_store_explicit(&s->speed, g->speed, memory_order_release);
+    atomic_store_explicit(&s->full, g->full, memory_order_release);
+    atomic_store_explicit(&s->age_max, g->age_max, memory_order_release);
+    atomic_store_explicit(&s->burst, g->burst, memory_order_release);
+    atomic_store_explicit(&s->base, g->base, memory_order_release);
 }
 
-/* ---- changing the setting ---- */
-
-static uint64_t generation_of(rn_limiter *l)
+static inline uint64_t generation_of(rn_limiter *l)
 {
     return atomic_load_explicit(&l->generation, memory_order_acquire);
 }
+
+/* Whether no place has been written twice since then: what it held is what it holds. */
+static inline bool is_recent(rn_limiter *l, uint64_t generation)
+{
+    return generation_of(l) - generation < SETTINGS - 1;
+}
+
+/* Fibonacci hashing: no two generations within reach of each other have the same base. */
+static int64_t base_of(uint64_t generation)
+{
+    return (int64_t)(generation * 0x9e3779b97f4a7c15u / (UINT64_MAX / GCRA_BASE_END + 1));
+}
+
+/* ---- changing the setting ---- */
 
 static struct setting *current_locked(rn_limiter *l)
 {
@@ -114,13 +141,14 @@ static struct setting *current_locked(rn_limiter *l)
 }
 
 /* Puts a setting in force. The bucket keeps the tokens that it had at the time `then`. */
-static void change_locked(rn_limiter *l, const struct gcra *to, rn_time then)
+static void change_locked(rn_limiter *l, struct gcra *to, rn_time then)
 {
     struct setting *old = current_locked(l);
     struct gcra from = setting_read(old);
     uint64_t next = generation_of(l) + 1;
     int64_t word = atomic_load_explicit(&l->word, memory_order_acquire);
 
+    to->base = base_of(next);
     old->replaced = then;
     setting_write(&l->settings[next % SETTINGS], to);
     atomic_store_explicit(&l->last, to->since, memory_order_release);
@@ -255,19 +283,30 @@ static inline rn_time read_clock(rn_limiter *l, const struct gcra *g)
 }
 
 /*
- * The word, its setting, and the time: together, as they were at that time. A setting that was
- * replaced while the clock was read may have an origin after that time; then ticks stand at 0.
+ * A setting that was replaced while the clock was read may have an origin after that time; then
+ * ticks stand at its base.
  */
-static inline int64_t observe(rn_limiter *l, struct gcra *g, rn_time *now)
+static inline void observe(rn_limiter *l, struct view *v)
 {
     for (;;) {
-        int64_t word = atomic_load_explicit(&l->word, memory_order_acquire);
-        *g = setting_read(setting_of(l, word));
-        *now = read_clock(l, g);
-        if (__builtin_expect(*now != RN_FOREVER, 1))
-            return word;
-        renew(l);
+        v->generation = generation_of(l);
+        v->word = atomic_load_explicit(&l->word, memory_order_acquire);
+        v->g = setting_read(setting_of(l, v->word));
+        v->now = read_clock(l, &v->g);
+        if (__builtin_expect(v->now == RN_FOREVER, 0))
+            renew(l);
+        else if (__builtin_expect(is_recent(l, v->generation), 1))
+            return;
     }
+}
+
+/* Another call was first: looks again, but not at the clock while the setting is the same. */
+static inline void look_again(rn_limiter *l, struct view *v, int64_t found)
+{
+    if ((found ^ v->word) % SETTINGS == 0 && is_recent(l, v->generation))
+        v->word = found;
+    else
+        observe(l, v);
 }
 
 /*
@@ -275,25 +314,28 @@ static inline int64_t observe(rn_limiter *l, struct gcra *g, rn_time *now)
  */
 static inline int claim(rn_limiter *l, size_t n, rn_duration patience, struct claim *out)
 {
-    struct gcra g;
-    int64_t word = observe(l, &g, &out->now);
+    struct view v;
 
+    observe(l, &v);
     for (;;) {
-        int64_t tick = gcra_tick(&g, out->now), found = word;
-        out->delay = 0;
-        out->place = (unsigned)word % SETTINGS;
-        if (g.token == 0)
+        int64_t tick = gcra_tick(&v.g, v.now), found = v.word;
+        *out = (struct claim){
+            .generation = v.generation + ((uint64_t)v.word - v.generation) % SETTINGS,
+            .now = v.now,
+        };
+        if (v.g.token == 0)
             return 0;
-        if (n > (size_t)g.burst)
+        if (n > (size_t)v.g.burst)
             return RN_EBURST;
-        out->until = gcra_take(&g, until_of(word), tick, n);
-        out->delay = gcra_delay(&g, out->until, tick);
+        out->until = gcra_take(&v.g, until_of(v.word), tick, n);
+        out->delay = gcra_delay(&v.g, out->until, tick);
         if (out->delay > patience || out->delay == RN_FOREVER)
             return RN_ERATE;
-        if (atomic_compare_exchange_weak_explicit(&l->word, &found, word_of(out->until, out->place),
+        if (atomic_compare_exchange_weak_explicit(&l->word, &found,
+                                                  word_of(out->until, (uint64_t)v.word),
                                                   memory_order_acq_rel, memory_order_acquire))
             return 0;
-        word = (found ^ word) % SETTINGS == 0 ? found : observe(l, &g, &out->now);
+        look_again(l, &v, found);
     }
 }
 
@@ -320,22 +362,22 @@ int rn_limiter_allow(rn_limiter *l, size_t n)
 
 rn_duration rn_limiter_delay(rn_limiter *l, size_t n)
 {
-    struct gcra g;
-    rn_time now;
-    int64_t word = observe(l, &g, &now), tick = gcra_tick(&g, now);
+    struct view v;
+    int64_t tick;
 
-    if (g.token != 0 && n > (size_t)g.burst)
+    observe(l, &v);
+    tick = gcra_tick(&v.g, v.now);
+    if (v.g.token != 0 && n > (size_t)v.g.burst)
         return RN_FOREVER;
-    return gcra_delay(&g, gcra_take(&g, until_of(word), tick, n), tick);
+    return gcra_delay(&v.g, gcra_take(&v.g, until_of(v.word), tick, n), tick);
 }
 
 double rn_limiter_available(rn_limiter *l)
 {
-    struct gcra g;
-    rn_time now;
-    int64_t word = observe(l, &g, &now);
+    struct view v;
 
-    return gcra_tokens(&g, until_of(word), gcra_tick(&g, now));
+    observe(l, &v);
+    return gcra_tokens(&v.g, until_of(v.word), gcra_tick(&v.g, v.now));
 }
 
 /* ---- reservations ---- */
@@ -353,8 +395,6 @@ _Static_assert(sizeof(struct reservation) == sizeof(rn_reservation), "rn_reserva
 
 static int reserve(rn_limiter *l, size_t n, rn_duration patience, struct reservation *r)
 {
-    uint64_t generation = generation_of(
-        l); /* at most the claim's, of which only the end is known */
     struct claim c;
     int err = claim(l, n, patience, &c);
 
@@ -362,7 +402,7 @@ static int reserve(rn_limiter *l, size_t n, rn_duration patience, struct reserva
     if (err != 0)
         return err == RN_ERATE ? denied(l, n, c.delay) : err;
     r->until = c.until;
-    r->generation = generation + (c.place - generation) % SETTINGS;
+    r->generation = c.generation;
     r->n = n;
     r->act = rn_time_add(c.now, c.delay);
     return 0;
