@@ -340,13 +340,12 @@ __attribute__((noreturn, cold)) static void released_too_much(size_t n)
     abort();
 }
 
-/* Some of the n units, which were added to the word when it stood at before, pay debts. */
-__attribute__((noinline)) static void release_queued(rn_semaphore *s, int64_t n, int64_t before)
+/* The rest of a release, which found the word at before; leaves. */
+static void finish_release(rn_semaphore *s, int64_t n, int64_t before)
 {
     struct waiter *woken;
     int64_t not_out;
 
-    enter(s);
     not_out = atomic_load_explicit(&s->state, memory_order_relaxed) + s->owed;
     if (not_out > atomic_load_explicit(&s->size, memory_order_relaxed) + s->absorbing)
         released_too_much((size_t)n);
@@ -356,15 +355,38 @@ __attribute__((noinline)) static void release_queued(rn_semaphore *s, int64_t n,
     wake(woken);
 }
 
+static int64_t add_units(rn_semaphore *s, int64_t n)
+{
+    return atomic_fetch_add_explicit(&s->state, n, memory_order_release);
+}
+
+/* Some of the n units, which were added to the word when it stood at before, pay debts. */
+__attribute__((noinline)) static void release_queued(rn_semaphore *s, int64_t n, int64_t before)
+{
+    enter(s);
+    finish_release(s, n, before);
+}
+
+/* Enters while the units are out still: once they are back another may free the semaphore. */
+__attribute__((noinline)) static void release_suspected(rn_semaphore *s, int64_t n)
+{
+    enter(s);
+    finish_release(s, n, add_units(s, n));
+}
+
 void rn_semaphore_release(rn_semaphore *s, size_t n)
 {
-    /* Read first: after the addition another may have acquired all, and freed the semaphore. */
-    int64_t size = atomic_load_explicit(&s->size, memory_order_relaxed), before;
+    int64_t before;
 
     if (n > RN_SEMAPHORE_SIZE_MAX)
         released_too_much(n);
-    before = atomic_fetch_add_explicit(&s->state, (int64_t)n, memory_order_release);
-    if (before < 0 || before + (int64_t)n > size)
+    if (atomic_load_explicit(&s->state, memory_order_relaxed) + (int64_t)n >
+        atomic_load_explicit(&s->size, memory_order_relaxed)) {
+        release_suspected(s, (int64_t)n);
+        return;
+    }
+    before = add_units(s, (int64_t)n);
+    if (before < 0)
         release_queued(s, (int64_t)n, before);
 }
 
