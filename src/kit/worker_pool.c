@@ -286,6 +286,8 @@ static void deliver(struct worker *w, int err)
         deliver_in_order(w);
     else if (pool->results != NULL)
         send_result(pool, w->result);
+    else
+        drop(pool, w->result);
 }
 
 /* ---- workers ---- */

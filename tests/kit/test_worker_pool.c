@@ -433,6 +433,19 @@ TEST_FIBER(free_drops_what_nobody_gets)
     EXPECT_EQ(atomic_load(&results_dropped), atomic_load(&entered) - 1);
 }
 
+TEST_FIBER(a_pool_that_discards_drops_every_result)
+{
+    pool_t pool = pool_with(&(rn_worker_pool_config){
+        .workers = 2, .queue = 10, .discard = true, .drop_result = drop_result});
+
+    for (int i = 0; i < 20; i++) /* two of these fail: no result */
+        EXPECT_EQ(rn_worker_pool_submit(NULL, pool, (struct job){.id = i}), 0);
+    EXPECT_EQ(rn_worker_pool_drain(pool), 0);
+    EXPECT_EQ(rn_worker_pool_wait(NULL, pool), 0);
+    EXPECT_EQ(atomic_load(&results_dropped), 18);
+    rn_worker_pool_free(pool);
+}
+
 TEST_FIBER(free_does_not_wait_for_a_receiver)
 {
     for (int ordered = 0; ordered < 2; ordered++) {
