@@ -123,7 +123,10 @@ static void dispose(rn_pipeline *p, int cause)
     }
 }
 
-/* Starts the fibers of a segment; those that cannot be had end at once, in order. */
+/*
+ * Starts the fibers of a segment; those that cannot be had end at once, in order. The others wait
+ * until all are there.
+ */
 static void launch(rn_pipeline *p, struct segment *seg)
 {
     const rn_go_options opt = {
@@ -159,8 +162,10 @@ static void start(rn_pipeline *p)
         atomic_fetch_add(&p->fibers, seg->head->opt.concurrency);
     }
     atomic_store(&p->planned, true);
+    rn_wait_group_add(&p->launch, 1);
     for (struct segment *seg = p->segments; seg != NULL; seg = seg->next)
         launch(p, seg);
+    rn_wait_group_done(&p->launch);
 }
 
 int rn_pipeline_start(rn_pipeline *p)

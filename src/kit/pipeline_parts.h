@@ -158,6 +158,7 @@ struct rn_pipeline {
     atomic_bool planned;     /* lanes and edges are there to be counted */
     atomic_bool interrupted; /* a stage ended early because the context did */
     rn_wait_group live;      /* fibers, and start itself */
+    rn_wait_group launch;    /* 1 until every fiber has been started, or could not be */
     atomic_size_t fibers;
 
     MUTEX(lock, pipeline_lock); /* guards the writing of first, and of started */

@@ -735,8 +735,13 @@ void lane_run(void *arg)
 {
     struct lane *lane = arg;
 
+    rn_pipeline *p = lane->segment->pipeline;
+    int err;
+
     atomic_store(&lane->fiber, rn_fiber_id());
-    lane_end(lane, run(lane, lane->segment->ctx));
+    rn_wait_group_wait(NULL, &p->launch);
+    err = atomic_load(&p->start_err);
+    lane_end(lane, err != 0 ? err : run(lane, lane->segment->ctx));
 }
 
 void lane_prepare(struct lane *lane)

@@ -6,6 +6,7 @@
 #include "sync/waiting.h"
 
 #include <runnel/limiter.h>
+#include <sys/resource.h>
 
 #define ITEMS 300
 
@@ -545,6 +546,41 @@ static void array_until(size_t count, int stop)
     rn_pipeline_free(p);
     expect_tokens_settled();
 }
+
+#if !UNDER_ASAN && !UNDER_TSAN /* they need a great deal of address space */
+static int count_call(rn_ctx *ctx, void *arg, rn_emitter(struct token) out)
+{
+    (void)ctx, (void)out;
+    atomic_fetch_add((atomic_int *)arg, 1);
+    return 0;
+}
+
+/* Its first fibers can be had, and others cannot. */
+TEST_FIBER(a_start_that_fails_has_called_nothing)
+{
+    enum { SOURCES = 500, STACK_BYTES = 8 << 20 };
+    struct rlimit scarce = {(rlim_t)1 << 30, RLIM_INFINITY};
+    rn_pipeline *p = rn_pipeline_new(NULL, &(rn_pipeline_config){.stack_size = STACK_BYTES});
+    token_chan in = rn_chan_make(struct token, 1);
+    atomic_int calls = 0;
+    struct token t = token_new(1);
+
+    if (getenv("TEST_EMULATOR") == NULL) { /* qemu does not hold the program to RLIMIT_AS */
+        EXPECT_EQ(rn_send(NULL, in, t), 0);
+        rn_stream_for_each(rn_stream_from_chan(p, in), use);
+        for (int i = 0; i < SOURCES; i++)
+            rn_stream_for_each(rn_stream_generate(struct token, p, count_call, .arg = &calls), use);
+        EXPECT_EQ(setrlimit(RLIMIT_AS, &scarce), 0);
+        EXPECT_EQ(rn_pipeline_start(p), -ENOMEM);
+        EXPECT_EQ(rn_pipeline_wait(NULL, p), -ENOMEM);
+        EXPECT_EQ(atomic_load(&calls), 0);
+        EXPECT_EQ(rn_try_recv(in, &t), 0);
+    }
+    token_done(&t);
+    rn_pipeline_free(p);
+    rn_chan_release(in);
+}
+#endif
 
 TEST_FIBER(an_array_with_drop_is_the_pipelines)
 {
