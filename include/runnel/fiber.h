@@ -59,10 +59,15 @@ typedef struct rn_site {
 #define RN_LAST_BUT_ONE_8(a, ...) RN_LAST_BUT_ONE_7(__VA_ARGS__)
 #define RN_SITE_OF(fn_) RN_SITE(fn_)
 
+/* Bytes of a stack that can be asked for. */
+#define RN_STACK_MIN (32u << 10)
+#define RN_STACK_MAX (1u << 30)
+
 /* How to start a fiber; zero is the default of each field. */
 typedef struct rn_go_options {
     const char *name;  /* shown in dumps; must outlive the fiber; default: the function's name */
-    size_t stack_size; /* bytes, guard included; rounded up; default RUNNEL_STACK */
+    size_t stack_size; /* bytes, guard included, RN_STACK_MIN to _MAX; rounded up; default
+                          RUNNEL_STACK */
     bool pinned;       /* stays on the worker that first runs it */
     rn_ctx *ctx;       /* the fiber's own context: waiting with it costs nothing extra; retained */
 } rn_go_options;

@@ -16,8 +16,8 @@
 
 #define STACK_CACHE_MAX 1024 /* hot stacks a worker keeps */
 #define STACK_BATCH 256      /* hot stacks moved between cache and pool at once */
-#define STACK_BYTES_MIN (32u << 10)
-#define STACK_BYTES_MAX (1u << 30)
+#define STACK_BYTES_MIN RN_STACK_MIN
+#define STACK_BYTES_MAX RN_STACK_MAX
 #define STACK_BYTES_DEFAULT (256u << 10)
 
 /*

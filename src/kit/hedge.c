@@ -17,6 +17,7 @@
  * Compiled with the public headers only.
  */
 #include "mutex_class.h"
+#include "stack_size.h"
 
 #include <runnel/debug.h>
 #include <runnel/group.h>
@@ -372,7 +373,7 @@ static int check(const rn_hedge_config *c, size_t result_size)
                              c->percentile);
     if (result_size > PTRDIFF_MAX / ATTEMPTS_MAX - ALIGNMENT)
         return rn_error_with(-EINVAL, "hedge: a result of %zu bytes is too large", result_size);
-    return 0;
+    return stack_size_check("hedge", c->stack_size);
 }
 
 int rn_hedge_new_untyped(struct rn_hedge **out, size_t result_size, const rn_hedge_config *config)

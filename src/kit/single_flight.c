@@ -26,6 +26,7 @@
 
 #include "random.h"
 #include "mutex_class.h"
+#include "stack_size.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -464,21 +465,29 @@ static void free_parts(struct rn_single_flight *sf)
     free(sf);
 }
 
+static int check(const rn_single_flight_config *c, size_t result_size)
+{
+    if (result_size > PTRDIFF_MAX / 2)
+        return rn_error_with(-EINVAL, "single flight: a result of %zu bytes is too large",
+                             result_size);
+    if (c->drop != NULL && c->copy == NULL)
+        return rn_error_with(-EINVAL, "single flight: .drop is set, but not .copy: callers would "
+                                      "share what each of them drops");
+    return stack_size_check("single flight", c->stack_size);
+}
+
 int rn_single_flight_new_untyped(struct rn_single_flight **out, size_t result_size,
                                  rn_single_flight_fn *fn, void *arg,
                                  const rn_single_flight_config *config)
 {
     rn_single_flight_config c = config == NULL ? (rn_single_flight_config){0} : *config;
+    int err = check(&c, result_size);
     struct rn_single_flight *sf;
     struct random random;
 
     *out = NULL;
-    if (result_size > PTRDIFF_MAX / 2)
-        return rn_error_with(-EINVAL, "single flight: a result of %zu bytes is too large",
-                             result_size);
-    if (c.drop != NULL && c.copy == NULL)
-        return rn_error_with(-EINVAL, "single flight: .drop is set, but not .copy: callers would "
-                                      "share what each of them drops");
+    if (err != 0)
+        return err;
     sf = aligned_alloc(_Alignof(struct rn_single_flight), sizeof *sf);
     if (sf == NULL)
         return -ENOMEM;

@@ -334,13 +334,14 @@ static void age_cache(struct rn_object_pool *pool, struct cache *cache, bool own
 RN_API size_t rn_object_pool_age_untyped(struct rn_object_pool *pool)
 {
     struct stack doomed = {NULL, 0};
-    struct cache *here = cache_here(pool);
+    struct cache *here;
     struct item *item;
     size_t count;
 
     if (swap_seq(&pool->ageing, 1) != 0)
         return 0;
     store_relaxed(&pool->aged_at, rn_clock_now(pool->config.clock));
+    here = cache_here(pool); /* the program's clock may have moved this fiber to another worker */
     for (uint32_t i = 0, n = caches_count(); i <= n; i++) {
         struct cache *cache = cache_at(pool, i < n ? i : CACHES_MAX);
         if (cache != NULL)

@@ -353,6 +353,8 @@ TEST(a_wrong_field_is_named)
                  "hedge: .percentile is 0.4: allowed are 0.5 to 0.999");
     expect_wrong(&(rn_hedge_config){.percentile = __builtin_nan("")},
                  "hedge: .percentile is nan: allowed are 0.5 to 0.999");
+    expect_wrong(&(rn_hedge_config){.stack_size = 1},
+                 "hedge: .stack_size is 1: allowed are 32768 to 1073741824 bytes");
     EXPECT_EQ(rn_hedge_new_untyped(&untyped, SIZE_MAX, NULL), -EINVAL);
     EXPECT(strstr(rn_error_detail(), "bytes is too large") != NULL);
 }

@@ -539,6 +539,11 @@ TEST(what_is_wrong_is_named)
     EXPECT(sf == NULL);
     EXPECT_STR(rn_error_detail(), "single flight: .drop is set, but not .copy: callers would share "
                                   "what each of them drops");
+    EXPECT_EQ(rn_single_flight_new(&sf, ask_again, NULL,
+                                   &(rn_single_flight_config){.stack_size = (size_t)2 << 30}),
+              -EINVAL);
+    EXPECT(sf == NULL);
+    EXPECT(strstr(rn_error_detail(), "single flight: .stack_size is 2147483648: allowed are 3276"));
     EXPECT_EQ(rn_single_flight_new_untyped(&untyped, SIZE_MAX, NULL, NULL, NULL), -EINVAL);
     EXPECT(strstr(rn_error_detail(), "bytes is too large") != NULL);
     rn_single_flight_free(sf);
