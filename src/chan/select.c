@@ -188,6 +188,16 @@ static int pick_locked(struct select_run *run)
     return pick_ready(run);
 }
 
+/*
+ * An event that was on its way may wake a select for what has been read since, which a call on the
+ * descriptor would wait for.
+ */
+static bool woken_in_vain(struct select_run *run, int winner)
+{
+    return winner >= 0 && run->cases[winner].kind == RN_CASE_FD &&
+           !select_fd_ready(run, (uint32_t)winner);
+}
+
 /* Decides under all the locks: a case, the default, or waits. */
 static int decide(struct select_run *run, rn_ctx *ctx)
 {
@@ -197,8 +207,12 @@ static int decide(struct select_run *run, rn_ctx *ctx)
         struct waiter *wake = NULL;
         select_lock(run);
         int i = pick_locked(run);
-        if (i == SELECT_NONE && run->default_index == SELECT_NONE)
-            return select_park(run, ctx);
+        if (i == SELECT_NONE && run->default_index == SELECT_NONE) {
+            int winner = select_park(run, ctx);
+            if (woken_in_vain(run, winner))
+                continue;
+            return winner;
+        }
         if (i == SELECT_NONE || !case_is_channel(&run->cases[i])) {
             select_unlock(run);
             return i == SELECT_NONE ? run->default_index : i;
@@ -305,13 +319,31 @@ static bool may_take_alone(const struct select_run *run, int i)
     return i == 0 || !(run->flags & RN_SELECT_IN_ORDER);
 }
 
+static bool any_done(struct select_run *run)
+{
+    for (uint32_t i = 0; run->has_done && i < run->n; i++)
+        if (run->cases[i].kind == RN_CASE_DONE && looks_ready(run, i))
+            return true;
+    return false;
+}
+
+/*
+ * Whether the default may be taken when each case was looked at once and none was ready. One load
+ * decides for one channel, more need one instant; and a context that has not ended now had not when
+ * the channel was looked at.
+ */
+static bool may_take_default(struct select_run *run)
+{
+    return run->channels <= 1 && !run->has_fd && !any_done(run);
+}
+
 /* A look without all locks; SELECT_NONE when it could not decide. */
 static int try_ready(struct select_run *run)
 {
     for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
         int i = pick_ready(run);
-        if (i == SELECT_NONE) /* one load decides for one channel; more need one instant */
-            return run->channels <= 1 && !run->has_fd ? run->default_index : SELECT_NONE;
+        if (i == SELECT_NONE)
+            return may_take_default(run) ? run->default_index : SELECT_NONE;
         if (!may_take_alone(run, i))
             return SELECT_NONE;
         if (try_case(run, (uint32_t)i))

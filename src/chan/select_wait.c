@@ -149,9 +149,10 @@ int select_park(struct select_run *run, rn_ctx *ctx)
     store_relaxed(&run->wait.parked, 0);
     run->timer = (struct timer){.fire = timer_fire};
     enqueue(run, self);
-    int now = watch_dones(run);
-    if (now == SELECT_NONE && run->has_fd)
-        now = select_fd_enqueue(run, self);
+    int now = run->has_fd ? select_fd_enqueue(run, self) : SELECT_NONE;
+    int ended = watch_dones(run);
+    if (ended != SELECT_NONE)
+        now = ended;
     int err = ctx_wait_begin(&cw, ctx, self, &run->wait.wait);
     if (err == 0)
         err = arm(run);
