@@ -98,6 +98,14 @@ static void rob(struct worker *worker)
         idle_work_added();
 }
 
+/* Others serve what a stuck worker has by now; its fiber may have armed a timer since. */
+static void take_over(struct worker *worker)
+{
+    if (load_relaxed(&worker->timers->next) != RN_FOREVER)
+        idle_timers_orphaned(worker);
+    rob(worker);
+}
+
 /* The tick has not moved for a while: whether that makes the worker stuck. */
 static enum stuck why_stuck(struct worker *worker)
 {
@@ -128,7 +136,7 @@ static bool look_at(struct worker *worker)
     }
     if (blocked) {
         begin_watch(worker, tick); /* of the time behind the call */
-        rob(worker);
+        take_over(worker);
         return true;
     }
     worker->seen_for++;
@@ -145,7 +153,7 @@ static bool look_at(struct worker *worker)
         worker_stick(worker, why);
         or_seq(&worker->attention, ATTENTION_POLL); /* through the loop, to unstick */
     }
-    rob(worker);
+    take_over(worker);
     return true;
 }
 

@@ -277,6 +277,42 @@ TEST(the_due_timers_of_a_stuck_worker_fire)
     EXPECT_EQ(rn_run(wait_for_due_timers, 0, NULL), 0);
 }
 
+static void compute(rn_duration d)
+{
+    rn_time end = rn_now() + d;
+
+    while (rn_now() < end)
+        ;
+}
+
+static int arm_while_stuck(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    for (int i = 0; i < 5; i++) {
+        atomic_int flag = 0, *place = &flag;
+        rn_ctx *ctx;
+        EXPECT_EQ(rn_go(set_flag, &place), 0);
+        while (atomic_load(&flag) == 0)
+            ;                         /* now this worker is taken for stuck */
+        compute(20 * RN_MILLISECOND); /* the others wait in the poller, with no timer to wake for */
+        ctx = rn_ctx_with_timeout(NULL, RN_MILLISECOND);
+        EXPECT(ctx != NULL);
+        while (rn_ctx_err(ctx) == 0)
+            ;
+        rn_ctx_release(ctx);
+        await_live(1);
+    }
+    return 0;
+}
+
+TEST(a_timer_that_a_stuck_worker_arms_fires)
+{
+    setenv("RUNNEL_WORKERS", "1", 1);
+    EXPECT_EQ(rn_run(arm_while_stuck, 0, NULL), 0);
+    setenv("RUNNEL_WORKERS", "2", 1);
+    EXPECT_EQ(rn_run(arm_while_stuck, 0, NULL), 0);
+}
+
 static pid_t thread_number(void)
 {
     return (pid_t)syscall(SYS_gettid);
