@@ -94,6 +94,7 @@ static void counters_reset(void)
     store_relaxed(&sched.polls, 0);
 }
 
+/* The state stays STOPPING: with OFF another thread may start the next runtime at once. */
 static void shut_down(void)
 {
     monitor_stop();
@@ -110,7 +111,6 @@ static void shut_down(void)
     store_relaxed(&sched.active, 0);
     store_relaxed(&sched.hogs, 0);
     store_relaxed(&sched.blocking, 0);
-    store_release(&sched.state, SCHED_OFF);
 }
 
 /* ---- starting ---- */
@@ -166,6 +166,8 @@ static int start(bool run_owned)
 
     lock_class_expect_none("the runtime starts");
     check_not_forked();
+    CHECK(!worker_has_ended(), "a thread-local destructor called the library while its runtime was "
+                               "being stopped: it must not wait, nor start a fiber");
     while (!cas_seq(&sched.state, &off, SCHED_STARTING)) {
         if (off == SCHED_ON)
             return run_owned ? -EBUSY : 0;
@@ -188,8 +190,10 @@ int rn_stop(void)
 
     if (worker_here() != NULL || sched.run_owned)
         return -EBUSY;
-    if (cas_seq(&sched.state, &on, SCHED_STOPPING))
+    if (cas_seq(&sched.state, &on, SCHED_STOPPING)) {
         shut_down();
+        store_release(&sched.state, SCHED_OFF);
+    }
     thread_forget();
     return 0;
 }
@@ -248,6 +252,7 @@ int rn_run(int (*app)(int argc, char **argv), int argc, char **argv)
     store_seq(&sched.state, SCHED_STOPPING);
     shut_down();
     sched.run_owned = false;
+    store_release(&sched.state, SCHED_OFF);
     thread_forget();
     return err != 0 ? run_failed(err) : run.result;
 }

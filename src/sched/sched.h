@@ -120,6 +120,8 @@ enum { DEBUG_DUMP = 1, DEBUG_STALL = 2, DEBUG_LEAK = 4, DEBUG_LOCK = 8, DEBUG_TR
 struct worker *worker_new(uint32_t index);
 void worker_free(struct worker *worker);
 void worker_main(void *worker);
+/* Whether the thread was a worker, and runs thread-local destructors now. */
+bool worker_has_ended(void);
 /* The next fiber of its own queue, with a control block, or NULL. Owner. */
 struct fiber *worker_next(struct worker *worker);
 /* Takes fibers over into the worker's own queue. Owner. */

@@ -26,6 +26,7 @@
 
 __thread
     __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct worker *here_worker;
+static _Thread_local bool has_ended; /* this thread was a worker */
 
 /* ---- switching ---- */
 
@@ -486,6 +487,12 @@ void worker_main(void *arg)
     stack_cache_flush(&worker->stacks);
     os_fault_stack_free(worker->fault_stack);
     here_worker = NULL;
+    has_ended = true;
+}
+
+bool worker_has_ended(void)
+{
+    return has_ended;
 }
 
 struct worker *worker_new(uint32_t index)

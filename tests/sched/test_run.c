@@ -298,6 +298,28 @@ static void unreached(void *arg)
     EXPECT(false);
 }
 
+static pthread_key_t leaving;
+
+static void use_the_library(void *arg)
+{
+    (void)arg;
+    rn_sleep(NULL, RN_MILLISECOND);
+}
+
+static int leave_a_thread_local(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    EXPECT_EQ(pthread_key_create(&leaving, use_the_library), 0);
+    EXPECT_EQ(pthread_setspecific(leaving, "of the worker that this fiber is on"), 0);
+    return 0;
+}
+
+TEST_DIES(a_thread_local_destructor_of_a_worker_cannot_wait, "a thread-local destructor called",
+          SIGABRT)
+{
+    rn_run(leave_a_thread_local, 0, NULL);
+}
+
 TEST(every_form_of_go_tells_why_the_runtime_could_not_start)
 {
     int value = 1;
