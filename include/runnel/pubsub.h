@@ -165,8 +165,9 @@ RN_API void rn_pubsub_free(rn_pubsub *ps);
  *                       have it but those that it waited for
  *          -ETIMEDOUT   the same, by ctx's deadline
  * Cost     one lock among the publishers of the pubsub, and one allocation; a few instructions for
- *          each subscriber. Who subscribes takes that lock for a pointer's change only: whatever
- *          subscribing builds or searches, it does outside.
+ *          each subscriber. Who subscribes builds the change outside that lock and takes it for a
+ *          pointer's; .replay takes it again and again, for a part of the topics each time, and who
+ *          frees a subscription for as long as its buffer is emptied.
  * See      rn_publish_bytes, rn_publish_copy, examples/pubsub.c
  */
 RN_API int rn_publish(rn_ctx *ctx, rn_pubsub *ps, const char *topic, rn_payload *payload);
