@@ -681,6 +681,25 @@ TEST_FIBER(who_has_all_may_free)
     release_and_free(rounds(3000));
 }
 
+static void make_two(void *arg)
+{
+    EXPECT_EQ(rn_semaphore_resize(arg, 2), 0);
+}
+
+/* Also while the size is changed, which a release compares with. */
+TEST_FIBER(who_has_all_after_a_resize_may_free)
+{
+    for (int i = 0; i < rounds(3000); i++) {
+        rn_semaphore *s = semaphore(1);
+        EXPECT_EQ(rn_semaphore_acquire(NULL, s, 1), 0);
+        EXPECT_EQ(rn_go(i % 2 == 0 ? make_two : release_one, s), 0);
+        EXPECT_EQ(rn_go(i % 2 == 0 ? release_one : make_two, s), 0);
+        while (rn_semaphore_try_acquire(s, 2) != 0) /* too many at first */
+            rn_yield();
+        rn_semaphore_free(s);
+    }
+}
+
 TEST(who_has_all_may_free_on_a_thread)
 {
     release_and_free(rounds(2000));
