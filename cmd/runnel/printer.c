@@ -49,9 +49,9 @@ static void give_up_output_locked(struct printer *p, int err)
 {
     struct stop *stop = p->setup.stop;
 
-    if (p->out_broken)
+    if (p->out_err != 0)
         return;
-    p->out_broken = true;
+    p->out_err = err;
     p->pipe_closed = err == -EPIPE && stop->pipe_kills;
     stop_running(stop, p->pipe_closed ? RN_ESIGNAL - SIGPIPE : STOP_STATUS(1));
 }
@@ -89,7 +89,7 @@ static int print_out_locked(struct printer *p, const struct job *job)
         return 0;
     if (p->out.is_terminal)
         progress_hide(ctx_of(p), &p->progress);
-    err = p->out_broken ? -EPIPE : output_each(&job->out, p->setup.store, write_out, p);
+    err = p->out_err != 0 ? p->out_err : output_each(&job->out, p->setup.store, write_out, p);
     if (err == 0 || rn_ctx_err(ctx_of(p)) != 0)
         return 0;
     give_up_output_locked(p, err);

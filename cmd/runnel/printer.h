@@ -38,7 +38,8 @@ struct printer {
     rn_chan(char) tickets;      /* in order: one for each job that may be taken; otherwise NULL */
     rn_mutex lock;              /* guards the rest; held also while a reader is slow */
     struct sink out, err;
-    bool out_broken, pipe_closed;
+    int out_err; /* what the first failure of out was; nothing is written to it since */
+    bool pipe_closed;
     uint64_t unnamed; /* behind a closed pipe: jobs that were ended, or whose output is lost */
     struct progress progress;
     struct job **ring; /* in order: job n waits in ring[n % window] */

@@ -7,6 +7,21 @@ if [ -w /dev/full ]; then
     is "full disk: status" $? 1
     matches "full disk" "$(head -n1 err.text)" \
         '^runnel: job 1 \(input "a"\): cannot write its output: No space left on device$'
+    # Jobs 2 and 3 are done before job 1 is; their turn comes when the disk is known to be full.
+    fifo release
+    cat >job <<'EOF'
+case $1 in
+1) read -r x <release ;;
+4) echo >release ;;
+esac
+echo "$1"
+EOF
+    "$RUNNEL" -k -j2 sh job ::: 1 2 3 4 >/dev/full 2>err.text
+    is "full disk: each job whose output is lost is named with the reason" "$(head -n3 err.text)" \
+        'runnel: job 1 (input "1"): cannot write its output: No space left on device
+runnel: job 2 (input "2"): cannot write its output: No space left on device
+runnel: job 3 (input "3"): cannot write its output: No space left on device'
+    rm release
     "$RUNNEL" -j1 true ::: a b c >/dev/full 2>err.text
     is "full disk, nothing to write" "$? $(cat err.text)" "0 "
     yes | "$RUNNEL" -j2 echo >/dev/full 2>err.text
