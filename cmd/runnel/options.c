@@ -108,14 +108,27 @@ static enum parsed parse_timeout(struct options *out, const char *word)
     return PARSED_RUN;
 }
 
-/* getopt has returned '?' or ':' : which word was it? */
+/* Whether getopt gives this number to an option; each short one has a long form. */
+static bool is_option(int number)
+{
+    const struct option *option = long_options;
+
+    while (option->name != NULL && option->val != number)
+        option++;
+    return option->name != NULL;
+}
+
+/*
+ * getopt has returned '?' or ':' : which word was it? Not always the one before optind: in the
+ * middle of -xk getopt still stands on that word. But then optopt is a letter of no option.
+ */
 static enum parsed unknown(int found, char **argv)
 {
     const char *word = argv[optind - 1];
 
     if (found == ':')
         return wrong("option '%s' wants a value", word);
-    if (optopt != 0 && optopt < OPT_TIMEOUT && strncmp(word, "--", 2) != 0)
+    if (optopt != 0 && !is_option(optopt))
         return wrong("unknown option '-%c'", optopt);
     if (optopt != 0)
         return wrong("option '%s' takes no value", word);

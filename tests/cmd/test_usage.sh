@@ -32,8 +32,12 @@ wrong "no command given" -j 2
 wrong "no command given" ::: a b
 wrong "unknown option '-x'" -x true
 wrong "unknown option '-x'" -kx true
+wrong "unknown option '-x'" --dry-run -xk true
+wrong "unknown option '-x'" -k -xj2 true
+wrong "unknown option '-:'" --dry-run -:k true
 wrong "unknown or ambiguous option '--nonsense'" --nonsense true
 wrong "option '--dry-run=yes' takes no value" --dry-run=yes true
+wrong "option '--keep-order=yes' takes no value" -k --keep-order=yes true
 wrong "option '-j' wants a value" -j
 wrong "option '--timeout' wants a value" --timeout
 wrong "-j wants a number from 1 to [0-9]+, not '0'" -j 0 true
