@@ -23,14 +23,17 @@ static rn_ctx *ctx_of(const struct printer *p)
 
 /* ---- what fails ---- */
 
+/* Says it on a line of its own, also behind an output that did not end its last line. */
 static void vsay_locked(struct printer *p, const char *format, va_list args)
 {
-    char line[LINE_BYTES] = "runnel: ";
-    size_t length = strlen(line);
+    char line[LINE_BYTES];
+    size_t length;
 
+    progress_hide(ctx_of(p), &p->progress);
+    strcpy(line, sink_is_in_line(&p->err) ? "\nrunnel: " : "runnel: ");
+    length = strlen(line);
     vsnprintf(line + length, sizeof(line) - length - 1, format, args);
     strcat(line, "\n");
-    progress_hide(ctx_of(p), &p->progress);
     (void)sink_write(ctx_of(p), &p->err, line, strlen(line));
 }
 
@@ -187,6 +190,7 @@ int printer_init(struct printer *p, const struct printer_setup *setup)
     *p = (struct printer){.setup = *setup, .next = 1};
     (void)sink_open(&p->out, STDOUT_FILENO); /* what is wrong with it, the first write says */
     (void)sink_open(&p->err, STDERR_FILENO);
+    sink_join(&p->err, &p->out);
     if (setup->progress && p->err.is_terminal)
         p->progress = (struct progress){.terminal = &p->err, .total = setup->total};
     return setup->window > 0 ? init_ring(p) : 0;

@@ -81,5 +81,6 @@ void progress_hide(rn_ctx *ctx, struct progress *progress)
     if (!progress->shown)
         return;
     (void)sink_write(ctx, progress->terminal, erase, sizeof(erase) - 1);
+    sink_line_erased(progress->terminal);
     progress->shown = false;
 }

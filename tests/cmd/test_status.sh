@@ -6,6 +6,23 @@ is "all succeeded" "$status $out $err" "0  "
 run "$RUNNEL" -j1 sh -c 'exit $0' ::: 0 3 0
 is "a job failed" "$status" 123
 is "and is reported in one line" "$err" 'runnel: job 2 (input "3"): exit status 3'
+run "$RUNNEL" -j1 sh -c 'printf partial >&2; exit $0' ::: 3 0 4
+is "the report is a line of its own where stderr did not end its last one" "$err" \
+    'partial
+runnel: job 1 (input "3"): exit status 3
+partialpartial
+runnel: job 3 (input "4"): exit status 4'
+run "$RUNNEL" -j1 sh -c 'printf partial; exit 3' ::: a
+is "a line that stdout did not end is elsewhere" "$out $err" \
+    'partial runnel: job 1 (input "a"): exit status 3'
+"$RUNNEL" -j1 sh -c 'printf partial; exit 3' ::: a b >both.text 2>&1
+is "but not where both go to one file" "$(cat both.text)" 'partial
+runnel: job 1 (input "a"): exit status 3
+partial
+runnel: job 2 (input "b"): exit status 3'
+"$RUNNEL" -j1 sh -c 'printf partial; exit 3' ::: a 2>&1 | cat >both.text
+is "or into one pipe" "$(cat both.text)" 'partial
+runnel: job 1 (input "a"): exit status 3'
 run "$RUNNEL" sh -c 'exit 255' ::: a
 is "exit status 255 is a failure like others" "$status" 123
 run "$RUNNEL" sh -c 'exit 126' ::: a
