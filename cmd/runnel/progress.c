@@ -61,12 +61,13 @@ static void compose(char *to, size_t room, const struct progress *progress, stru
 void progress_draw(rn_ctx *ctx, struct progress *progress, struct tally *tally)
 {
     char line[LINE_BYTES];
-    const size_t start = sizeof(erase) - 1;
-    size_t width;
+    size_t start, width;
 
     if (progress->terminal == NULL)
         return;
-    strcpy(line, erase);
+    /* A job's output that did not end its last line stands there, and stays. */
+    strcpy(line, !progress->shown && sink_is_in_line(progress->terminal) ? "\n" : "");
+    start = strlen(strcat(line, erase));
     compose(line + start, sizeof(line) - start, progress, tally);
     /* The last column stays free: some terminals go to the next line when it is written. */
     width = columns(progress->terminal) - 1;

@@ -46,5 +46,30 @@ EOF
     is "the output has none of it" "$(cat out.text)" "1
 2
 3"
+
+    # Outputs that do not end their last line, on the same terminal. The next job holds until the
+    # line was drawn behind them.
+    cat >job <<'EOF'
+read -r x <release
+printf "VALUE-$1"
+EOF
+    line="stty cols 100; '$RUNNEL' --progress -j1 sh job ::: 1 2 3 2>&1"
+    script -qec "$line" /dev/null </dev/null >drawn &
+    exec 5<drawn
+    text=
+    for i in 0 1 2; do
+        word=
+        until [[ $word = *$i/3* ]]; do
+            IFS= read -r -d g word <&5 || break
+            text+=${word}g
+        done
+        echo >release
+    done
+    text+=$(cat <&5)
+    exec 5<&-
+    wait $!
+    matches_not "no output is erased" "$text" $'VALUE-.\r\033'
+    is "the line begins below it" "$(grep -c $'VALUE-.\r$' <<<"$text")" 3
+    matches "so does the summary" "$(tail -n1 <<<"$text")" '^runnel: 3 jobs'
 fi
 finish
