@@ -27,6 +27,12 @@ run "$RUNNEL" sh -c 'exit 255' ::: a
 is "exit status 255 is a failure like others" "$status" 123
 run "$RUNNEL" sh -c 'exit 126' ::: a
 is "exit status 126 of a job is a failure like others" "$status" 123
+if command -v setsid >/dev/null; then
+    run "$RUNNEL" setsid sh -c 'exit 3' ::: a
+    is "a job leads its process group, so setsid does not wait" "$status" 0
+    run "$RUNNEL" setsid --wait sh -c 'exit 3' ::: a
+    is "setsid --wait hands the status on" "$err" 'runnel: job 1 (input "a"): exit status 3'
+fi
 run "$RUNNEL" -k sh -c 'echo "$0"; exit 1' ::: a b
 is "the others run on; outputs of failed jobs are printed" "$out" "a
 b"
