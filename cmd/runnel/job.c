@@ -75,6 +75,10 @@ static void describe_unstarted(const struct job *job, const char *command, char 
 {
     char word[INPUT_SHOWN_BYTES], interpreter[INPUT_SHOWN_BYTES];
 
+    if (job->too_long) { /* there is no command to name: only the template for one */
+        snprintf(to, room, "its input is too long to be an argument");
+        return;
+    }
     if (job->program != NULL)
         command = job->program;
     quote_message(word, sizeof(word), command, strlen(command));

@@ -112,7 +112,10 @@ run "$RUNNEL" -k ./show <input.text
 is "too long an input fails alone" "$out" "[short]"
 is "too long an input: status" "$status" 126
 matches "too long an input is told" "$err" \
-    '^runnel: job 1 \(input "x+\.\.\."\): cannot run .*: Argument list too long'
+    '^runnel: job 1 \(input "x+\.\.\."\): its input is too long to be an argument$'
+run "$RUNNEL" -k './{}' <input.text
+matches "too long an input: no template is blamed" "$err" \
+    '^runnel: job 1 \(input "x+\.\.\."\): its input is too long to be an argument$'
 { head -c 131071 /dev/zero | tr '\0' x; printf '\n'; } >input.text
 [ "$(getconf PAGESIZE)" != 4096 ] || {
     run "$RUNNEL" sh -c 'echo ${#0}' <input.text
