@@ -217,9 +217,10 @@ char *command_print(const struct command *c, const struct job *job)
     for (size_t i = 0; argv[i] != NULL; i++)
         bytes += quote_shell_room(argv[i]) + 1;
     line = to = malloc(bytes);
-    for (size_t i = 0; line != NULL && argv[i] != NULL; i++) {
-        if (i > 0)
-            *to++ = ' ';
+    if (line != NULL)
+        to = quote_shell_command(to, argv[0]);
+    for (size_t i = 1; line != NULL && argv[i] != NULL; i++) {
+        *to++ = ' ';
         to = quote_shell(to, argv[i]);
     }
     if (line != NULL)

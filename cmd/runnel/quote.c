@@ -81,6 +81,28 @@ char *quote_shell(char *to, const char *word)
     return quote_dollar(to, word);
 }
 
+/* Those of sh, bash, ksh and zsh that are plain; quotes take their meaning away. */
+static bool is_reserved(const char *word)
+{
+    static const char *const reserved[] = {
+        "if",      "then", "elif",     "else",   "fi",        "case",      "esac", "for",
+        "select",  "do",   "while",    "until",  "repeat",    "done",      "in",   "time",
+        "foreach", "end",  "function", "coproc", "namespace", "nocorrect",
+    };
+
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+        if (strcmp(word, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
+char *quote_shell_command(char *to, const char *word)
+{
+    bool misread = strchr(word, '=') != NULL || is_reserved(word);
+
+    return misread && all(word, is_plain) ? quote_single(to, word) : quote_shell(to, word);
+}
+
 /* How long the UTF-8 character is that begins with this byte; 0: none does. */
 static size_t utf8_expected(unsigned char first)
 {

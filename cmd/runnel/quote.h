@@ -17,6 +17,12 @@ size_t quote_shell_room(const char *word);
 char *quote_shell(char *to, const char *word);
 
 /*
+ * The same for the first word of a command, which a shell must not take for an assignment (A=1) or
+ * for one of its own words (if).
+ */
+char *quote_shell_command(char *to, const char *word);
+
+/*
  * Writes bytes in double quotes for people, with control characters and broken UTF-8 escaped, cut
  * with ... where room (at least 16) ends. Always ends with NUL.
  */

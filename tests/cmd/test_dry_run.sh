@@ -23,6 +23,28 @@ bash commands >printed
 run "$RUNNEL" -k printf '[%s]' {} {#} "it's" ::: "${inputs[@]}"
 is "the printed commands do the same" "$(cmp printed out.text)" ""
 
+# In front of a command a shell has words of its own.
+run "$RUNNEL" --dry-run {} A=1 if ::: A=1 if time then '' 'a b' ./if $'A=\nb'
+is "a command's name is quoted when a shell would not take it for one" "$out" "'A=1' A=1 if
+'if' A=1 if
+'time' A=1 if
+'then' A=1 if
+'' A=1 if
+'a b' A=1 if
+./if A=1 if
+\$'A=\\nb' A=1 if"
+words=(A=1 if then elif else fi case esac for select do while until done in time function coproc)
+for word in "${words[@]}"; do
+    printf '#!/bin/sh\necho "${0##*/} $1"\n' >"$word"
+    chmod +x "$word"
+done
+PATH=$folder:$PATH run "$RUNNEL" -j1 {} A=1 ::: "${words[@]}"
+cp out.text wanted
+run "$RUNNEL" --dry-run {} A=1 ::: "${words[@]}"
+cp out.text commands
+is "and then the printed commands do the same" \
+    "$(PATH=$folder:$PATH bash commands 2>&1 | cmp - wanted)" ""
+
 run "$RUNNEL" --dry-run --shell 'gzip <{} >{}.gz' ::: "a b"
 is "--shell" "$out" "sh -c 'gzip <\"\$1\" >\"\$1\".gz' sh 'a b'"
 run "$RUNNEL" --dry-run --timeout 1s -k no-such-command ::: x
