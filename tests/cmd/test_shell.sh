@@ -48,6 +48,17 @@ is "a script that is wrong fails" "$status" 123
 run "$RUNNEL" --shell 'printf "[%s]" "$( (printf %s {}) )" {}' ::: 'a  b'
 is "a subshell in a substitution is no arithmetic" "$out" "[a  b][a  b]"
 
+run "$RUNNEL" -k --shell "x={}; cat <<END
+don't run it: \$x
+END" ::: "${hostile[@]}"
+is "a here-document takes the input from a variable" "$out" \
+    "$(printf "don't run it: %s\n" "${hostile[@]}")"
+run "$RUNNEL" -k --shell "cat <<END
+don't run it: {}
+END
+: {}" ::: "${hostile[@]}"
+is "{} in a here-document is never run" "$status $(ls hit 2>&1 >/dev/null | wc -l)" "0 1"
+
 run "$RUNNEL" --shell 'exit {}' ::: 5
 is "a script's status" "$status" 123
 run "$RUNNEL" --shell 'cat; echo {}' ::: x
