@@ -23,18 +23,33 @@ static rn_ctx *ctx_of(const struct printer *p)
 
 /* ---- what fails ---- */
 
+/* Only the reader is gone, and that is to end the run as it ends other programs in a pipeline. */
+static bool is_killed_by(const struct printer *p, int err)
+{
+    return err == -EPIPE && p->setup.stop->pipe_kills;
+}
+
+static void end_run(struct printer *p, int err)
+{
+    stop_running(p->setup.stop, is_killed_by(p, err) ? RN_ESIGNAL - SIGPIPE : STOP_STATUS(1));
+}
+
 /* Says it on a line of its own, also behind an output that did not end its last line. */
 static void vsay_locked(struct printer *p, const char *format, va_list args)
 {
     char line[LINE_BYTES];
     size_t length;
+    int err;
 
     progress_hide(ctx_of(p), &p->progress);
     strcpy(line, sink_is_in_line(&p->err) ? "\nrunnel: " : "runnel: ");
     length = strlen(line);
     vsnprintf(line + length, sizeof(line) - length - 1, format, args);
     strcat(line, "\n");
-    (void)sink_write(ctx_of(p), &p->err, line, strlen(line));
+    err = sink_write(ctx_of(p), &p->err, line, strlen(line));
+    /* Jobs lose nothing with a message, so another error of standard error is no reason to end. */
+    if (is_killed_by(p, err))
+        end_run(p, err);
 }
 
 __attribute__((format(printf, 2, 3))) static void say_locked(struct printer *p, const char *format,
@@ -50,13 +65,11 @@ __attribute__((format(printf, 2, 3))) static void say_locked(struct printer *p, 
 /* The first failure of standard output: the run ends. */
 static void give_up_output_locked(struct printer *p, int err)
 {
-    struct stop *stop = p->setup.stop;
-
     if (p->out_err != 0)
         return;
     p->out_err = err;
-    p->pipe_closed = err == -EPIPE && stop->pipe_kills;
-    stop_running(stop, p->pipe_closed ? RN_ESIGNAL - SIGPIPE : STOP_STATUS(1));
+    p->pipe_closed = is_killed_by(p, err);
+    end_run(p, err);
 }
 
 static void report_lost_locked(struct printer *p, const struct job *job, int err)
@@ -101,12 +114,15 @@ static int print_out_locked(struct printer *p, const struct job *job)
 
 static void print_err_locked(struct printer *p, const struct job *job)
 {
+    int err;
+
     if (output_is_empty(&job->err))
         return;
     progress_hide(ctx_of(p), &p->progress);
     /* There is nowhere left to say that standard error is gone. */
-    if (output_each(&job->err, p->setup.store, write_err, p) != 0 && rn_ctx_err(ctx_of(p)) == 0)
-        stop_running(p->setup.stop, STOP_STATUS(1));
+    err = output_each(&job->err, p->setup.store, write_err, p);
+    if (err != 0 && rn_ctx_err(ctx_of(p)) == 0)
+        end_run(p, err);
 }
 
 static void print_locked(struct printer *p, struct job *job)

@@ -64,6 +64,10 @@ y"
 matches "endless input into head: is told" "$(head -n1 err.text)" \
     '^runnel: job [0-9]+ \(input "y"\): cannot write its output: Broken pipe$'
 is "endless input into head: is told in short" "$(($(wc -l <err.text) <= 2))" 1
+yes | env --default-signal=PIPE "$RUNNEL" -j2 sh -c 'echo "$0" >&2' 2>&1 | head -n1 >out.text
+is "the same where jobs write to standard error" "${PIPESTATUS[1]} $(cat out.text)" "141 y"
+yes | env --default-signal=PIPE "$RUNNEL" -j2 false 2>&1 | head -n1 >out.text
+is "and where only runnel does" "${PIPESTATUS[1]} $(wc -l <out.text)" "141 1"
 env --default-signal=PIPE "$RUNNEL" -j1 sh -c 'echo >started; read -r x <ready; echo "$0"; exit 3' \
     ::: a b >results 2>err.text &
 pid=$!
