@@ -16,8 +16,8 @@
  * 1. A fiber started by rn_go is detached: nobody waits for it. Prefer a group (runnel/group.h).
  * 2. When the function given to rn_run returns, fibers that still run are dropped at their next
  *    park. What such a fiber waited for, with or held (a channel, a context, a mutex) must not be
- *    used or released afterwards. A plain thread that is inside a call of this library then may wait
- *    for ever: join such threads first. A thread-local destructor of a worker must not wait.
+ *    used or released afterwards. A plain thread that is inside a call of this library then may
+ *    wait for ever: join such threads first. A thread-local destructor of a worker must not wait.
  * 3. A fiber may resume on another thread after any blocking call: errno, thread-locals and pthread
  *    mutexes must not be held across one. The .pinned option keeps a fiber on its worker.
  *

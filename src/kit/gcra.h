@@ -38,7 +38,8 @@ struct gcra {
 };
 
 /*
- * Fills in *out, with a base of 0. Returns 0, or -EINVAL with a sentence in which `kind` stands for the object.
+ * Fills in *out, with a base of 0. Returns 0, or -EINVAL with a sentence in which `kind` stands for
+ * the object.
  */
 int gcra_make(struct gcra *out, const char *kind, double per_second, size_t burst, rn_time since);
 

@@ -425,8 +425,8 @@ static rn_time deadline_of(const rn_subscription *sub, rn_time began)
 
 /*
  * Delivers to one that was full, or drops the message when its deadline has expired. False: neither
- * yet. Either the receiver sees `blocking` after it has taken a message, or the clean here sees what
- * it took: both sides write theirs and then read the other's, sequentially consistent.
+ * yet. Either the receiver sees `blocking` after it has taken a message, or the clean here sees
+ * what it took: both sides write theirs and then read the other's, sequentially consistent.
  */
 static bool deliver_late_locked(struct publishing *p, struct blocked *self, bool expired)
 {
@@ -495,8 +495,8 @@ static void give_up_locked(struct publishing *p)
 }
 
 /*
- * Waits for all that were full at the same time, so that none waits for another. Returns ctx's error
- * when it was dropped for that.
+ * Waits for all that were full at the same time, so that none waits for another. Returns ctx's
+ * error when it was dropped for that.
  */
 static int wait_for_full_locked(rn_ctx *ctx, struct publishing *p)
 {

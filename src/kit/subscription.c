@@ -238,8 +238,8 @@ int rn_subscription_try_recv(rn_subscription *sub, rn_message *message)
 }
 
 /*
- * The bell is right when nothing waits: `waiting` is set, and who publishes rings it. When something
- * does, a select may have heard the bell and received nothing.
+ * The bell is right when nothing waits: `waiting` is set, and who publishes rings it. When
+ * something does, a select may have heard the bell and received nothing.
  */
 struct rn_chan *rn_subscription_ready(rn_subscription *sub)
 {
