@@ -83,18 +83,29 @@ static int say_signal(rn_ctx *ctx, void *arg)
     return 0;
 }
 
+static void answer(struct run *run, rn_group *speakers, int signal)
+{
+    struct message message = {run, signal, .running = tally_counts(&run->tally).running};
+
+    message.did = stop_by_signal(&run->stop, signal);
+    if (message.did != STOPPED_PRINTING)
+        (void)rn_group_go_copy(speakers, say_signal, &message);
+}
+
+/*
+ * Goes on until nobody writes any more: what is still being said may be held up too, and then only
+ * another signal ends it.
+ */
 static int watch_signals(rn_ctx *ctx, void *arg)
 {
     struct run *run = arg;
     rn_group *speakers = rn_group_new(NULL);
     int signal;
 
-    while ((signal = stop_wait_signal(ctx, &run->stop)) > 0) {
-        struct message message = {run, signal, .running = tally_counts(&run->tally).running};
-        message.did = stop_by_signal(&run->stop, signal);
-        if (message.did != STOPPED_PRINTING)
-            (void)rn_group_go_copy(speakers, say_signal, &message);
-    }
+    while ((signal = stop_wait_signal(ctx, &run->stop)) > 0)
+        answer(run, speakers, signal);
+    while (rn_select(NULL, rn_on_group(speakers), rn_on_recv(run->stop.signals, &signal)) == 1)
+        answer(run, speakers, signal);
     rn_group_wait(speakers);
     return 0;
 }
@@ -188,10 +199,14 @@ static int do_jobs(struct run *run)
     return err;
 }
 
+/*
+ * Whoever writes may be held up by a slow reader, and then a signal must be able to end that: so
+ * signals are watched longer than all else.
+ */
 static int do_all(struct run *run)
 {
-    rn_group *watchers = rn_group_new(NULL);
-    int err = rn_group_go(watchers, watch_signals, run);
+    rn_group *listener = rn_group_new(NULL), *watchers = rn_group_new(NULL);
+    int err = rn_group_go(listener, watch_signals, run);
 
     if (err == 0 && printer_shows_progress(&run->printer))
         err = rn_group_go(watchers, draw_progress, run);
@@ -202,6 +217,8 @@ static int do_all(struct run *run)
     rn_group_cancel(watchers, 0);
     rn_group_wait(watchers);
     printer_finish(&run->printer);
+    rn_group_cancel(listener, 0);
+    rn_group_wait(listener);
     return err;
 }
 

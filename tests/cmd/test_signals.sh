@@ -128,6 +128,19 @@ status=$?
 exec 5<&-
 is "the third signal: dies of the first" "$((status == 130 || status == 143 || status == 129))" 1
 
+# The same once the last job is printed: the summary is what nobody reads.
+fifo printed full
+dd if=/dev/zero of=full bs=4096 oflag=nonblock 2>dd.text # until there is no room
+(runnel_with_signals --progress -j1 echo ::: last >printed 2>full) &
+pid=$!
+next printed
+is "a summary that nobody reads: the last job is printed" "$got" last
+for signal in INT TERM HUP; do kill -s "$signal" "$pid"; done
+wait "$pid" 2>/dev/null
+status=$?
+is "a summary that nobody reads: the third signal gives up" \
+    "$((status == 130 || status == 143 || status == 129))" 1
+
 # A signal while it waits for input.
 exec 7<&-
 wait "$yes_pid" 2>/dev/null
