@@ -90,7 +90,7 @@ int stop_wait_signal(rn_ctx *ctx, struct stop *stop)
 
 enum stopped stop_by_signal(struct stop *stop, int signal)
 {
-    if (rn_ctx_err(stop->running) != 0) {
+    if (stop->signal_ends) {
         rn_ctx_cancel(stop->printing, RN_ESIGNAL - signal);
         return STOPPED_PRINTING;
     }
@@ -98,6 +98,7 @@ enum stopped stop_by_signal(struct stop *stop, int signal)
         stop_taking(stop, RN_ESIGNAL - signal);
         return STOPPED_TAKING;
     }
+    stop->signal_ends = true;
     stop_running(stop, RN_ESIGNAL - signal);
     return STOPPED_RUNNING;
 }

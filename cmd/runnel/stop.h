@@ -16,7 +16,8 @@
 struct stop {
     rn_ctx *taking, *running, *printing;
     rn_chan(int) signals;
-    bool pipe_kills; /* SIGPIPE has its default effect on this process */
+    bool pipe_kills;  /* SIGPIPE has its default effect on this process */
+    bool signal_ends; /* a signal has ended running jobs; only stop_by_signal knows of it */
 };
 
 /* A cause for "exit with this status"; one for a signal is RN_ESIGNAL - signal. */
@@ -36,10 +37,14 @@ bool stop_is_taking(const struct stop *stop);
 /* Waits for a signal until ctx ends. Returns it, or a negative code. */
 int stop_wait_signal(rn_ctx *ctx, struct stop *stop);
 
-/* What a signal asked for: the first, the second and the third ask for more and more. */
+/*
+ * What a signal asked for: the first, the second and the third ask for more and more. When
+ * something else has ended the running jobs, the first asks for what the second would have: only
+ * who insists twice loses what is still to be printed.
+ */
 enum stopped { STOPPED_TAKING, STOPPED_RUNNING, STOPPED_PRINTING };
 
-/* Does what the signal asks for. */
+/* Does what the signal asks for. For one fiber. */
 enum stopped stop_by_signal(struct stop *stop, int signal);
 
 /* How runnel is to exit: true and a signal, or false and a status (or whatever fallback is). */

@@ -141,6 +141,21 @@ status=$?
 is "a summary that nobody reads: the third signal gives up" \
     "$((status == 130 || status == 143 || status == 129))" 1
 
+# After --fail-fast one signal is not the third: what the failed job wrote is still printed.
+(runnel_with_signals -j1 --fail-fast sh -c 'head -c 1000000 /dev/zero; exit 3' \
+    ::: a >unread 2>err.text) &
+pid=$!
+exec 5<unread
+size=$(head -c 1 <&5 | wc -c) # it has failed: its output comes, and is more than the pipe holds
+kill -INT "$pid"
+size=$((size + $(cat <&5 | wc -c)))
+exec 5<&-
+wait "$pid" 2>/dev/null
+is "a signal after --fail-fast: status" $? 3
+is "a signal after --fail-fast: the output is whole" "$size" 1000000
+matches "a signal after --fail-fast: the failure is reported" "$(cat err.text)" \
+    '^runnel: job 1 \(input "a"\): exit status 3$'
+
 # A signal while it waits for input.
 exec 7<&-
 wait "$yes_pid" 2>/dev/null
