@@ -30,6 +30,7 @@ struct run {
     struct printer printer;
     struct terminal terminal;
     rn_group *workers;
+    rn_mutex shortage;   /* held by the one worker that tries again to start a process */
     rn_mutex turn;       /* held also while waiting for input: it is one worker's turn */
     struct input input;  /* guarded by turn */
     size_t worker_count; /* guarded by turn */

@@ -23,19 +23,34 @@ void tally_take(struct tally *tally)
     rn_mutex_unlock(&tally->lock);
 }
 
-void tally_process(struct tally *tally, int change)
+void tally_process_begin(struct tally *tally)
 {
     rn_mutex_lock(&tally->lock);
-    tally->processes += (uint64_t)(int64_t)change;
+    tally->processes++;
     rn_mutex_unlock(&tally->lock);
 }
 
-bool tally_has_processes(struct tally *tally)
+void tally_process_started(struct tally *tally)
+{
+    rn_mutex_lock(&tally->lock);
+    tally->started++;
+    rn_mutex_unlock(&tally->lock);
+}
+
+void tally_process_end(struct tally *tally)
+{
+    rn_mutex_lock(&tally->lock);
+    tally->processes--;
+    rn_mutex_unlock(&tally->lock);
+}
+
+bool tally_saw_processes(struct tally *tally, uint64_t *seen)
 {
     bool any;
 
     rn_mutex_lock(&tally->lock);
-    any = tally->processes > 0;
+    any = tally->processes > 0 || tally->started != *seen;
+    *seen = tally->started;
     rn_mutex_unlock(&tally->lock);
     return any;
 }

@@ -19,7 +19,8 @@ struct tally {
     rn_time began;
     rn_mutex lock;
     struct counts counts; /* guarded by lock */
-    uint64_t processes;   /* guarded by lock: started, and not known to have ended */
+    uint64_t processes;   /* guarded by lock: being started, or not known to have ended */
+    uint64_t started;     /* guarded by lock: processes so far, the ended ones included */
     int status;           /* guarded by lock: what runnel exits with if nothing else happens */
 };
 
@@ -29,10 +30,17 @@ void tally_init(struct tally *tally);
 void tally_take(struct tally *tally);
 void tally_done(struct tally *tally, const struct job *job);
 
-/* A process was started (1), is gone (-1). */
-void tally_process(struct tally *tally, int change);
-/* Whether any process is there whose end could make room for another. */
-bool tally_has_processes(struct tally *tally);
+/* A process is about to be started; it was; it is gone, or could not be started. */
+void tally_process_begin(struct tally *tally);
+void tally_process_started(struct tally *tally);
+void tally_process_end(struct tally *tally);
+
+/*
+ * Whether there is a process whose end could make room for another, or there was one since the last
+ * look. One that is just being started counts: it holds descriptors already. *seen is the caller's,
+ * 0 before its first look.
+ */
+bool tally_saw_processes(struct tally *tally, uint64_t *seen);
 
 struct counts tally_counts(struct tally *tally);
 int tally_status(struct tally *tally);

@@ -16,7 +16,7 @@
 #define GRACE (5 * RN_SECOND)        /* between SIGTERM and SIGKILL */
 #define BACKOFF_FIRST RN_MILLISECOND /* before another try to start a process, doubling */
 #define BACKOFF_MAX (200 * RN_MILLISECOND)
-enum { LONELY_TRIES_MAX = 10 }; /* tries while no job runs whose end could make room */
+enum { LONELY_TRIES_MAX = 10 }; /* tries in a row while no job runs whose end could make room */
 
 /* Errors of the start that may go away when another process ends. */
 static bool is_shortage(int err)
@@ -32,8 +32,8 @@ static void say_shortage(struct run *run, const struct job *job, int err)
     printer_say(&run->printer, "%s: cannot be started yet: %s", name, rn_strerror(err));
 }
 
-/* Starts the process once. What was found on PATH before may have moved since. */
-static int start_once(const struct run *run, char **argv, rn_process **out)
+/* What was found on PATH before may have moved since. */
+static int start_found(const struct run *run, char **argv, rn_process **out)
 {
     rn_process_options options = {
         .program = run->command.path,
@@ -51,21 +51,53 @@ static int start_once(const struct run *run, char **argv, rn_process **out)
     return rn_process_start(out, &options);
 }
 
-/* Starts the process, waiting for others to end where that may help. */
-static int start(struct run *run, struct job *job, char **argv, rn_process **out)
+/* Starts the process once. */
+static int start_once(struct run *run, char **argv, rn_process **out)
+{
+    int err;
+
+    tally_process_begin(&run->tally);
+    err = start_found(run, argv, out);
+    if (err == 0)
+        tally_process_started(&run->tally);
+    else
+        tally_process_end(&run->tally);
+    return err;
+}
+
+/* Tries until others have made room, or there are no others. */
+static int start_patiently(struct run *run, char **argv, rn_process **out)
 {
     rn_duration backoff = BACKOFF_FIRST;
+    uint64_t seen = 0;
     int lonely = 0, err;
 
     while (is_shortage(err = start_once(run, argv, out))) {
-        if (!tally_has_processes(&run->tally) && ++lonely == LONELY_TRIES_MAX)
+        lonely = tally_saw_processes(&run->tally, &seen) ? 0 : lonely + 1;
+        if (lonely == LONELY_TRIES_MAX)
             return err;
-        if (backoff == BACKOFF_FIRST)
-            say_shortage(run, job, err);
         if (rn_sleep(run->stop.taking, backoff) != 0)
             return -ECANCELED;
         backoff = backoff < BACKOFF_MAX ? 2 * backoff : BACKOFF_MAX;
     }
+    return err;
+}
+
+/*
+ * Starts the process, waiting for others to end where that may help. Those that wait take turns:
+ * tries at once would take from each other what one process needs, and be taken for its start.
+ */
+static int start(struct run *run, struct job *job, char **argv, rn_process **out)
+{
+    int err = start_once(run, argv, out);
+
+    if (!is_shortage(err))
+        return err;
+    say_shortage(run, job, err);
+    if (rn_mutex_lock_ctx(run->stop.taking, &run->shortage) != 0)
+        return -ECANCELED;
+    err = start_patiently(run, argv, out);
+    rn_mutex_unlock(&run->shortage);
     return err;
 }
 
@@ -205,7 +237,6 @@ static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **a
             job->interpreter = command_interpreter(&run->command, argv);
         return;
     }
-    tally_process(&run->tally, 1);
     terminal_enter(&run->terminal, &entry, job, process);
     if (run->options->timeout > 0)
         attend_limited(ctx, run, job, process);
@@ -213,7 +244,7 @@ static void execute_argv(rn_ctx *ctx, struct run *run, struct job *job, char **a
         attend(ctx, run, job, process);
     terminal_leave(&run->terminal, &entry);
     rn_process_free(process);
-    tally_process(&run->tally, -1);
+    tally_process_end(&run->tally);
 }
 
 static void execute(rn_ctx *ctx, struct run *run, struct job *job)

@@ -109,6 +109,16 @@ hold='read -r x <release; echo "$0"'
 pid=$!
 release_all "few descriptors" 60 "Too many open files"
 
+# Room for one or two at a time: what the others hold while they try is no reason to give up.
+for i in 1 2 3 4 5; do
+    (
+        exec {never}>&- {ready}>&- {started}>&- {messages}>&- {release}>&-
+        ulimit -n 14
+        seq 400 | RUNNEL_WORKERS=2 "$RUNNEL" -j 20 true 2>err.text
+    )
+    is "next to no descriptors, again and again" $? 0
+done
+
 # So few that not one job can be started.
 (
     ulimit -n 9
