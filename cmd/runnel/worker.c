@@ -10,10 +10,12 @@
 #include "run.h"
 #include "streams.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GRACE (5 * RN_SECOND)        /* between SIGTERM and SIGKILL */
+#define INSIST_AFTER RN_SECOND       /* between SIGTERM and SIGTERM again */
 #define BACKOFF_FIRST RN_MILLISECOND /* before another try to start a process, doubling */
 #define BACKOFF_MAX (200 * RN_MILLISECOND)
 enum { LONELY_TRIES_MAX = 10 }; /* tries in a row while no job runs whose end could make room */
@@ -101,37 +103,47 @@ static int start(struct run *run, struct job *job, char **argv, rn_process **out
     return err;
 }
 
-/*
- * The reading that goes on while a process is being ended; it may have last words for which a pipe
- * is small.
- */
-struct last_words {
+/* What goes on while a process is being ended. */
+struct ending {
+    rn_process *process;
     struct streams *streams;
-    rn_ctx *until;
-    rn_wait_group reading;
 };
 
-static void read_last_words(void *arg)
+/* It may have last words for which a pipe is small. */
+static int read_last_words(rn_ctx *ctx, void *arg)
 {
-    struct last_words *words = arg;
+    const struct ending *ending = arg;
 
-    (void)streams_read(words->until, words->streams);
-    rn_wait_group_done(&words->reading);
+    (void)streams_read(ctx, ending->streams);
+    return 0;
+}
+
+/*
+ * A runnel as the job lets its own jobs finish at the first SIGTERM, and ends them at the second;
+ * they are in groups that SIGKILL from here would not reach. When the leader is gone others of its
+ * group may live; the group was looked at a moment ago, so its number is nobody else's yet.
+ */
+static int insist(rn_ctx *ctx, void *arg)
+{
+    const struct ending *ending = arg;
+
+    if (rn_sleep(ctx, INSIST_AFTER) == 0 && rn_process_kill(ending->process, SIGTERM) == -ESRCH)
+        (void)kill(-rn_process_pid(ending->process), SIGTERM);
+    return 0;
 }
 
 /* Ends the process and its group. ctx has ended; returns what the wait said. */
 static int end(rn_ctx *ctx, rn_process *process, struct streams *streams, rn_process_status *status)
 {
-    struct last_words words = {.streams = streams, .until = rn_ctx_with_cancel(NULL)};
+    struct ending ending = {process, streams};
+    rn_group *meanwhile = rn_group_new(NULL);
     int err;
 
-    rn_wait_group_add(&words.reading, 1);
-    if (words.until == NULL || rn_go(read_last_words, &words) != 0)
-        rn_wait_group_done(&words.reading);
+    (void)rn_group_go(meanwhile, read_last_words, &ending);
+    (void)rn_group_go(meanwhile, insist, &ending);
     err = rn_process_wait(ctx, process, status);
-    rn_ctx_cancel(words.until, 0);
-    rn_wait_group_wait(NULL, &words.reading);
-    rn_ctx_release(words.until);
+    rn_group_cancel(meanwhile, 0);
+    rn_group_wait(meanwhile);
     streams_read_ready(streams);
     return err;
 }

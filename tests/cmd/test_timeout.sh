@@ -41,6 +41,15 @@ is "something in the background: status" "$status" 123
 is "something in the background: output" "$out" started
 for p in $(cat pids); do is_gone "something in the background" "$p"; done
 
+# A job that is runnel itself lets its own jobs finish at a first SIGTERM. They are in groups of their
+# own, and gone all the same, whether it leads the job's group or the shell that started it does.
+for start in exec ''; do
+    patiently started sh -c "$start \"\$0\" sh -c 'echo \$\$ >pids; echo started; read -r x <never' ::: a
+        exit" "$RUNNEL" ::: b
+    matches "runnel as a job ($start): is told" "$err" 'job 1 \(input "b"\): timed out$'
+    for p in $(cat pids); do is_gone "runnel as a job ($start)" "$p"; done
+done
+
 # A job that stopped itself is ended all the same.
 run "$RUNNEL" --timeout 200ms sh -c 'kill -STOP $$' ::: a
 matches "a stopped job" "$err" 'timed out$'
