@@ -1,10 +1,10 @@
 /*
  * A job: one input, and what became of it.
  */
-#define _GNU_SOURCE
 #include "job.h"
 
 #include "quote.h"
+#include "stop.h"
 
 #include <runnel.h>
 #include <stdio.h>
@@ -50,16 +50,6 @@ void job_name(const struct job *job, char *to)
     snprintf(to, JOB_NAME_BYTES, "job %llu (input %s)", (unsigned long long)job->number, input);
 }
 
-static void describe_signal(int signal, char *to, size_t room)
-{
-    const char *name = sigabbrev_np(signal);
-
-    if (name != NULL)
-        snprintf(to, room, "killed by SIG%s", name);
-    else
-        snprintf(to, room, "killed by signal %d", signal);
-}
-
 /* Out of memory is the only reason that has nothing to do with the temporary file. */
 static void describe_unkept(int code, char *to, size_t room)
 {
@@ -93,12 +83,15 @@ static void describe_unstarted(const struct job *job, const char *command, char 
 
 static void describe(const struct job *job, const char *command, char *to, size_t room)
 {
+    char signal[SIGNAL_NAME_BYTES];
+
     switch (job->outcome) {
     case OUTCOME_EXIT:
         snprintf(to, room, "exit status %d", job->code);
         break;
     case OUTCOME_SIGNAL:
-        describe_signal(job->code, to, room);
+        signal_name(job->code, signal);
+        snprintf(to, room, "killed by %s", signal);
         break;
     case OUTCOME_TIMEOUT:
         snprintf(to, room, "timed out");

@@ -1,7 +1,6 @@
 /*
  * One run of the command: who works, and what they share.
  */
-#define _GNU_SOURCE
 #include "run.h"
 
 #include "worker.h"
@@ -70,16 +69,16 @@ struct message {
 static int say_signal(rn_ctx *ctx, void *arg)
 {
     const struct message *m = arg;
-    const char *name = sigabbrev_np(m->signal);
+    char name[SIGNAL_NAME_BYTES];
 
     (void)ctx;
+    signal_name(m->signal, name);
     if (m->did == STOPPED_TAKING)
-        printer_say(
-            &m->run->printer,
-            "SIG%s: no more jobs are started; %llu still running (a second signal ends them)", name,
-            m->running);
+        printer_say(&m->run->printer,
+                    "%s: no more jobs are started; %llu still running (a second signal ends them)",
+                    name, m->running);
     else
-        printer_say(&m->run->printer, "SIG%s: ending %llu running jobs", name, m->running);
+        printer_say(&m->run->printer, "%s: ending %llu running jobs", name, m->running);
     return 0;
 }
 
@@ -126,13 +125,16 @@ static int draw_progress(rn_ctx *ctx, void *arg)
 
 static void say_stopped(struct run *run, const char *job, int signal)
 {
+    char name[SIGNAL_NAME_BYTES];
+
+    signal_name(signal, name);
     if (signal == SIGTTIN || signal == SIGTTOU)
         printer_say(&run->printer,
-                    "%s: stopped (SIG%s): it wants the terminal, which no job may use; "
+                    "%s: stopped (%s): it wants the terminal, which no job may use; "
                     "Ctrl-C twice ends it",
-                    job, sigabbrev_np(signal));
+                    job, name);
     else
-        printer_say(&run->printer, "%s: stopped by SIG%s", job, sigabbrev_np(signal));
+        printer_say(&run->printer, "%s: stopped by %s", job, name);
 }
 
 static int watch_terminal(rn_ctx *ctx, void *arg)

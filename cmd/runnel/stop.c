@@ -1,10 +1,13 @@
 /*
  * The ways in which a run ends early.
  */
+#define _GNU_SOURCE
 #include "stop.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SIGNALS_AT_ONCE = 8 };
 
@@ -29,16 +32,30 @@ static bool is_patient(int signal)
     return signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
 }
 
+/*
+ * Whether this signal's default effect is to kill. Left out are SIGKILL and those that tell of a
+ * fault in this process: it can do nothing for its jobs any more.
+ */
+static bool is_fatal(int signal)
+{
+    static const int fatal[] = {SIGINT,    SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1, SIGUSR2,
+                                SIGALRM,   SIGPIPE, SIGPROF, SIGXCPU, SIGXFSZ, SIGVTALRM,
+                                SIGSTKFLT, SIGIO,   SIGPWR,  SIGSYS};
+
+    for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+        if (fatal[i] == signal)
+            return true;
+    return signal >= SIGRTMIN;
+}
+
 static int subscribe(struct stop *stop)
 {
-    static const int all[] = {SIGINT,  SIGTERM, SIGHUP,    SIGQUIT, SIGUSR1,
-                              SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU};
-    int wanted[sizeof(all) / sizeof(all[0])];
+    int wanted[NSIG];
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (is_wanted(all[i]))
-            wanted[n++] = all[i];
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (is_fatal(signal) && is_wanted(signal))
+            wanted[n++] = signal;
     return n == 0 ? 0 : rn_signal_notify_n(rn_chan_untyped(stop->signals), wanted, n);
 }
 
@@ -110,6 +127,16 @@ bool stop_verdict(const struct stop *stop, int fallback, int *out)
 
     *out = signal != 0 ? signal : cause != 0 ? STOP_STATUS(0) - cause : fallback;
     return signal != 0;
+}
+
+void signal_name(int signal, char *to)
+{
+    const char *name = sigabbrev_np(signal);
+
+    if (name != NULL)
+        snprintf(to, SIGNAL_NAME_BYTES, "SIG%s", name);
+    else
+        snprintf(to, SIGNAL_NAME_BYTES, "signal %d", signal);
 }
 
 void stop_die(int number)

@@ -50,6 +50,10 @@ enum stopped stop_by_signal(struct stop *stop, int signal);
 /* How runnel is to exit: true and a signal, or false and a status (or whatever fallback is). */
 bool stop_verdict(const struct stop *stop, int fallback, int *out);
 
+/* Writes a signal's name as messages have it: SIGINT, or signal 34. */
+enum { SIGNAL_NAME_BYTES = 24 };
+void signal_name(int signal, char *to);
+
 /* Dies of a signal, so that whoever waits sees it; returns only when that does not work. */
 void stop_die(int signal);
 

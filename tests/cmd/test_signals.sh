@@ -103,11 +103,12 @@ for p in $(cat pids); do is_gone "a job that ignores SIGTERM" "$p"; done
 
 # Other signals that would kill it end the jobs at once, and leave nobody either.
 ulimit -c 0
-for signal in QUIT USR1 ALRM; do
+for signal in QUIT USR1 USR2 ALRM VTALRM PROF XCPU XFSZ IO PWR STKFLT SYS PIPE RTMIN RTMAX; do
     begin -j1 sh held
     next ready
     kill -s "$signal" "$pid"
     end
+    matches "SIG$signal: is answered" "$err" '^runnel: (SIG[A-Z0-9]+|signal [0-9]+): ending 1 running jobs$'
     is "SIG$signal: dies of it" "$status" $((128 + $(kill -l "$signal")))
     for p in $(cat pids); do is_gone "SIG$signal" "$p"; done
 done
