@@ -6,6 +6,7 @@
  */
 #include "streams.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 enum { READ_BYTES = 16 * 1024 };
@@ -58,11 +59,23 @@ static rn_case case_for(rn_fd fd)
     return fd.handle != 0 ? rn_on_fd(fd, RN_READABLE) : (rn_case){.kind = RN_CASE_NONE};
 }
 
+/* Whether nobody holds the other end any more: what is in the pipe is all that there will be. */
+static bool has_ended(rn_fd from)
+{
+    struct pollfd look = {.fd = from.handle != 0 ? rn_fd_number(from) : -EBADF};
+
+    return look.fd < 0 || (poll(&look, 1, 0) == 1 && (look.revents & POLLHUP) != 0);
+}
+
+/*
+ * Where both ctx and the streams have ended the streams came first, as far as anybody can tell:
+ * this process may have been stopped for a while (Ctrl-Z), and learns of both at once.
+ */
 int streams_read(rn_ctx *ctx, struct streams *s)
 {
     while (s->err == 0 && (s->from[0].handle != 0 || s->from[1].handle != 0)) {
         int fired = rn_select(ctx, case_for(s->from[0]), case_for(s->from[1]));
-        if (fired < 0)
+        if (fired < 0 && !(has_ended(s->from[0]) && has_ended(s->from[1])))
             return fired;
         streams_read_ready(s);
     }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define GRACE (5 * RN_SECOND)        /* between SIGTERM and SIGKILL */
 #define INSIST_AFTER RN_SECOND       /* between SIGTERM and SIGTERM again */
@@ -181,6 +182,26 @@ static void conclude_ended(struct job *job, int err, const rn_process_status *st
         conclude(job, OUTCOME_EXIT, status->code & 0xff);
 }
 
+/* Whether the process has ended; it stays to be waited for. */
+static bool has_ended(const rn_process *process)
+{
+    siginfo_t info = {0};
+    id_t pid = (id_t)rn_process_pid(process);
+
+    return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/*
+ * Waits for a process that has closed its outputs. As with them: where it and ctx have ended, it
+ * came first.
+ */
+static int await_exit(rn_ctx *ctx, rn_process *process, rn_process_status *status)
+{
+    if (rn_ctx_err(ctx) != 0 && has_ended(process))
+        ctx = NULL;
+    return rn_process_wait(ctx, process, status);
+}
+
 /* From a running process to an outcome. */
 static void attend(rn_ctx *ctx, struct run *run, struct job *job, rn_process *process)
 {
@@ -195,7 +216,7 @@ static void attend(rn_ctx *ctx, struct run *run, struct job *job, rn_process *pr
     else if (err != 0)
         err = end(ctx, process, &streams, &status);
     else
-        err = rn_process_wait(ctx, process, &status);
+        err = await_exit(ctx, process, &status);
     if (streams.err != 0)
         conclude(job, OUTCOME_OUTPUT, streams.err);
     else

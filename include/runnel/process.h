@@ -114,7 +114,8 @@ RN_API int rn_process_start(rn_process **out, const rn_process_options *opt);
  *
  * Later calls return the same status again. When ctx ends first, or has ended already, the
  * program's group is sent kill_signal (and SIGCONT, in case it was stopped), after kill_after
- * SIGKILL, and the wait goes on until nothing of the group lives. status may be NULL.
+ * SIGKILL, and the wait goes on until nothing of the group lives. Where the wait finds that both
+ * ctx and the program have ended meanwhile, the program was first. status may be NULL.
  *
  * Caller   any thread or fiber; never a signal handler.
  * Blocks   the fiber until the program has ended; after the end of ctx not longer than kill_after

@@ -458,13 +458,23 @@ static bool is_reaped(rn_process *p)
     return reaped;
 }
 
+/*
+ * After a pause of this whole process (Ctrl-Z) the end of ctx and that of the program are learnt of
+ * at once: then the program was first.
+ */
+static int await_end(rn_ctx *ctx, rn_process *p)
+{
+    int err = await_reaped(ctx, p, RN_FOREVER);
+    return err != 0 && try_reap(p) ? 0 : err;
+}
+
 int rn_process_wait(rn_ctx *ctx, rn_process *p, rn_process_status *status)
 {
     int err = 0;
 
     check_not_forked();
     if (!is_reaped(p) && (err = ctx_err(ctx)) == 0)
-        err = await_reaped(ctx, p, RN_FOREVER);
+        err = await_end(ctx, p);
     if (err != 0)
         stop(p, p->kill_signal, p->kill_after);
     lock(p);

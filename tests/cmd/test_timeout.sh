@@ -53,4 +53,31 @@ done
 # A job that stopped itself is ended all the same.
 run "$RUNNEL" --timeout 200ms sh -c 'kill -STOP $$' ::: a
 matches "a stopped job" "$err" 'timed out$'
+
+# A job that ends in time while runnel is stopped, as by Ctrl-Z, has not timed out: not when its
+# outputs tell of its end, and not when it closed them at once. The limit passes meanwhile; it is
+# longer where the job did not even begin within it.
+fifo ready release
+# pause LIMIT SCRIPT: runs a job that begins with the script, and stops runnel until the limit is over
+pause() {
+    (exec "$RUNNEL" --timeout "$1" sh -c "$2"'
+        echo $$ >ready; read -r x <release' ::: a >out.text 2>err.text) &
+    pid=$!
+    got=0
+    until read -r -t 1 got <&"$ready" || gone "$pid"; do :; done
+    kill -STOP "$pid"
+    echo >release
+    until gone "$got"; do :; done
+    sleep "$1"
+    kill -CONT "$pid"
+    wait "$pid"
+    status=$?
+}
+for words in '' 'exec >/dev/null 2>&1;'; do
+    for limit in 1 5 25; do
+        pause "$limit" "$words"
+        [ "$status" = 0 ] && break
+    done
+    is "a job that ended while runnel was stopped ($words)" "$status $(cat err.text)" "0 "
+done
 finish
