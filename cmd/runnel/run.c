@@ -5,9 +5,10 @@
 
 #include "worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <unistd.h>
 
 /* ---- the next job ---- */
 
@@ -155,7 +156,7 @@ static int run_init(struct run *run, const struct options *options)
 {
     int err;
 
-    *run = (struct run){.options = options};
+    *run = (struct run){.options = options, .null = -1};
     /* Commands that are only printed are printed in order, so one fiber is enough. */
     run->workers_max = options->dry_run    ? 1
                        : options->jobs > 0 ? options->jobs
@@ -183,17 +184,38 @@ static void run_free(struct run *run)
     command_free(&run->command);
     stop_free(&run->stop);
     store_free(&run->store);
+    if (run->null >= 0)
+        close(run->null);
+}
+
+/*
+ * Opened once, not by each job: where there is none, the start of a job would fail as if its
+ * command were not found.
+ */
+static bool open_null(struct run *run)
+{
+    run->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (run->null < 0)
+        fail(run, "cannot open /dev/null", -errno);
+    return run->null >= 0;
+}
+
+static bool open_input(struct run *run)
+{
+    int err = input_open(&run->input, run->options);
+
+    if (err != 0)
+        fail(run, "cannot read standard input", err);
+    return err == 0;
 }
 
 /* The workers of a run: the first is started here, each of them starts the next. */
 static int do_jobs(struct run *run)
 {
-    int err = input_open(&run->input, run->options);
+    int err;
 
-    if (err != 0) {
-        fail(run, "cannot read standard input", err);
+    if (!open_input(run) || (!run->options->dry_run && !open_null(run)))
         return 0;
-    }
     run->workers = rn_group_new(run->stop.running);
     run->worker_count = 1;
     err = rn_group_go(run->workers, work, run);

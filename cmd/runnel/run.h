@@ -21,9 +21,10 @@
 #include <runnel.h>
 
 struct run {
-    const struct options *options; /* constant, as the next two */
+    const struct options *options; /* constant, as the next three */
     struct command command;
     size_t workers_max;
+    int null; /* /dev/null, the standard input of every job; -1: not open */
     struct store store;
     struct tally tally;
     struct stop stop;

@@ -41,7 +41,7 @@ static int start_found(const struct run *run, char **argv, rn_process **out)
     rn_process_options options = {
         .program = run->command.path,
         .argv = argv,
-        .in = {.kind = RN_STDIO_NULL},
+        .in = {.kind = RN_STDIO_FD, .fd = run->null},
         .out = {.kind = RN_STDIO_PIPE},
         .err = {.kind = RN_STDIO_PIPE},
         .kill_after = GRACE,

@@ -141,6 +141,15 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     release_all "few processes" 30 "Resource temporarily unavailable"
 fi
 
+# No /dev/null, as in a bare chroot: that is said, and not that the command is not found.
+bare='mount -t tmpfs none /dev && "$@"'
+if unshare -m sh -c "$bare" sh true 2>err.text; then
+    run unshare -m sh -c "$bare" sh "$RUNNEL" echo ::: a b
+    is "no /dev/null" "$status $err" "1 runnel: cannot open /dev/null: No such file or directory"
+    run unshare -m sh -c "$bare" sh "$RUNNEL" --dry-run echo ::: a
+    is "no /dev/null, none needed" "$status $out" "0 echo a"
+fi
+
 # Arguments that are too long together fail the job that they are for.
 long=$(head -c 100000 /dev/zero | tr '\0' x)
 places=({} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {})
