@@ -19,7 +19,10 @@
 #define NS_PER_MS 1000000ll
 #define MS_MAX 86400000ll /* a day; epoll_wait takes an int */
 
-/* 1: the kernel has only epoll_wait, which knows milliseconds (before Linux 5.11). */
+/*
+ * 1: there is only epoll_wait, which knows milliseconds: the kernel is older than 5.11, or a sandbox
+ * refuses a call that is younger than its list, with whatever code it likes.
+ */
 static atomic_u32 coarse;
 
 int os_poller_open(struct os_poller *poller)
@@ -69,19 +72,27 @@ static int wait_coarse(int epoll, struct epoll_event *events, int room, int64_t 
     return epoll_wait(epoll, events, room, (int)(ms > MS_MAX ? MS_MAX : ms));
 }
 
-/* How many events came, or a negative code. */
+static int wait_fine(int epoll, struct epoll_event *events, int room, int64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+                               .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    int n = epoll_pwait2(epoll, events, room, &timeout, NULL);
+    return n >= 0 ? n : -errno;
+}
+
+/*
+ * How many events came; negative: none. A call that fails at once, each time, would make the
+ * sleeper spin: so any failure but an interruption is taken to be there to stay.
+ */
 static int wait_once(int epoll, struct epoll_event *events, int room, int64_t timeout_ns)
 {
-    int n;
-
-    if (timeout_ns <= 0 || load_relaxed(&coarse) != 0) {
-        n = wait_coarse(epoll, events, room, timeout_ns);
-    } else {
-        struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
-                                   .tv_nsec = (long)(timeout_ns % NS_PER_S)};
-        n = epoll_pwait2(epoll, events, room, &timeout, NULL);
+    if (timeout_ns > 0 && load_relaxed(&coarse) == 0) {
+        int n = wait_fine(epoll, events, room, timeout_ns);
+        if (n >= 0 || n == -EINTR)
+            return n;
+        store_relaxed(&coarse, 1);
     }
-    return n >= 0 ? n : -errno;
+    return wait_coarse(epoll, events, room, timeout_ns);
 }
 
 static int translate(uint32_t events)
@@ -102,10 +113,6 @@ int os_poller_wait(struct os_poller *poller, struct os_event *events, int room, 
     int kept = 0;
     int n = wait_once(poller->epoll, raw, room < EVENTS_MAX ? room : EVENTS_MAX, timeout_ns);
 
-    if (n == -ENOSYS) {
-        store_relaxed(&coarse, 1);
-        n = wait_once(poller->epoll, raw, room < EVENTS_MAX ? room : EVENTS_MAX, timeout_ns);
-    }
     for (int i = 0; i < n; i++)
         if (raw[i].data.u64 == WAKE_TAG && timeout_ns == 0)
             os_poller_wake(poller); /* meant for somebody who waits, or is about to */
