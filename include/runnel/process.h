@@ -114,7 +114,8 @@ RN_API int rn_process_start(rn_process **out, const rn_process_options *opt);
  *
  * Later calls return the same status again. When ctx ends first, or has ended already, the
  * program's group is sent kill_signal (and SIGCONT, in case it was stopped), after kill_after
- * SIGKILL, and the wait goes on until nothing of the group lives. Where the wait finds that both
+ * SIGKILL, and the wait goes on until nothing of the group lives. kill_after is of the system's
+ * time also where the program's is virtual, which then stands still. Where the wait finds that both
  * ctx and the program have ended meanwhile, the program was first. status may be NULL.
  *
  * Caller   any thread or fiber; never a signal handler.

@@ -18,8 +18,12 @@
  * by then, since the end of their pipes told of it. And a program that runs is never given up
  * because no descriptor could be had to watch it: then its wait looks every now and again.
  *
+ * What was told to end does so in the system's time, whatever clock the program has. Timers know
+ * the program's only; so in virtual time one looks, from blocking sections, which hold that still.
+ *
  * Invariant: once reaped is true, exit is closed, or was never opened and never will be.
  */
+#include "sched/clock.h"
 #include "sched/detail.h"
 #include "sched/park.h"
 #include "wait/ctx.h"
@@ -348,16 +352,40 @@ static rn_duration next_pause(rn_duration pause)
     return pause * 2 < LOOK_NS_MAX ? pause * 2 : LOOK_NS_MAX;
 }
 
-/* Without anything that would wake us. */
+static bool in_virtual_time(void)
+{
+    return load_relaxed(&clock_is_virtual) != 0;
+}
+
+static int sleep_blocking(void *arg)
+{
+    atomic_u32 word = 0;
+    os_futex_wait(&word, 0, *(rn_duration *)arg);
+    return 0;
+}
+
+/* Between two looks at what was told to end. */
+static void pause_for_end(rn_duration pause)
+{
+    if (in_virtual_time())
+        rn_blocking(sleep_blocking, &pause);
+    else
+        rn_sleep(NULL, pause);
+}
+
+/* The same as await_reaped, without anything that would wake us. */
 static int look_until_reaped(rn_ctx *ctx, rn_process *p, rn_time until)
 {
     rn_duration pause = LOOK_NS_MIN;
     int err = 0;
 
     while (err == 0 && !try_reap(p)) {
-        if (rn_now() >= until)
+        if (os_now() >= until)
             return -EAGAIN;
-        err = rn_sleep(ctx, pause);
+        if (until == RN_FOREVER)
+            err = rn_sleep(ctx, pause);
+        else
+            pause_for_end(pause);
         pause = next_pause(pause);
     }
     return err;
@@ -375,12 +403,15 @@ static int ensure_exit(rn_process *p)
     return err;
 }
 
-/* Waits until it is reaped: 0, ctx's error, or -EAGAIN when `until` came first. */
+/*
+ * Waits until it is reaped: 0, ctx's error, or -EAGAIN when `until` came first, which is a time of
+ * the system's and goes without ctx.
+ */
 static int await_reaped(rn_ctx *ctx, rn_process *p, rn_time until)
 {
     if (try_reap(p))
         return 0;
-    if (ensure_exit(p) != 0)
+    if ((until != RN_FOREVER && in_virtual_time()) || ensure_exit(p) != 0)
         return look_until_reaped(ctx, p, until);
     struct poll_entry *entry = poll_hold(p->exit);
     int err = 0;
@@ -417,9 +448,9 @@ static bool await_group(const rn_process *p, rn_time until)
     rn_duration pause = LOOK_NS_MIN;
 
     while (os_group_lives(p->pid)) {
-        if (rn_now() >= until)
+        if (os_now() >= until)
             return false;
-        rn_sleep(NULL, pause);
+        pause_for_end(pause);
         pause = next_pause(pause);
     }
     return true;
@@ -431,13 +462,13 @@ static void end_group(const rn_process *p, rn_time until)
     if (!p->own_group || await_group(p, until))
         return;
     os_kill(p->pid, true, SIGKILL);
-    await_group(p, rn_time_add(rn_now(), GROUP_DIES_NS_MAX));
+    await_group(p, rn_time_add(os_now(), GROUP_DIES_NS_MAX));
 }
 
 /* When it returns, the program is reaped and nobody of its group lives. */
 static void stop(rn_process *p, int sig, rn_duration grace)
 {
-    rn_time until = rn_time_add(rn_now(), grace);
+    rn_time until = rn_time_add(os_now(), grace);
 
     rn_process_kill(p, sig);
     rn_process_kill(p, SIGCONT); /* a stopped one would not hear */

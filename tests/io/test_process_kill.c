@@ -144,6 +144,83 @@ TEST_FIBER(a_program_may_end_well_within_the_grace)
     expect_no_children();
 }
 
+static void cancel_at_once(void *arg)
+{
+    rn_ctx_cancel(*(rn_ctx **)arg, 0);
+}
+
+/* However far the program's clock could jump, it stands still while the system's runs. */
+TEST_VIRTUAL(the_grace_is_of_the_systems_time)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    rn_process *p;
+    rn_process_status s;
+    rn_process_options opt = {
+        .argv = SHELL("trap 'sleep 0.1; exit 5' TERM; echo ready; while :; do sleep 0.01; done"),
+        .out.kind = RN_STDIO_PIPE,
+        .kill_after = RN_HOUR,
+    };
+    char line[16];
+
+    EXPECT_EQ(rn_process_start(&p, &opt), 0);
+    read_line(p, line, sizeof line);
+    EXPECT_EQ(rn_go_copy(cancel_at_once, &ctx), 0);
+    EXPECT_EQ(rn_process_wait(ctx, p, &s), -ECANCELED);
+    EXPECT_EQ(s.code, 5);
+    EXPECT_EQ(rn_now(), 0);
+    expect_no_children();
+    rn_process_free(p);
+    rn_ctx_release(ctx);
+}
+
+/* The same of those who outlive the leader: it goes at once, and they need a while. */
+TEST_VIRTUAL(the_groups_grace_too)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    rn_process *p;
+    rn_process_status s;
+    rn_process_options opt = {
+        .argv = SHELL("(trap 'sleep 0.1; echo done; exit' TERM; echo ready;"
+                      " while :; do sleep 0.01; done) & wait"),
+        .out.kind = RN_STDIO_PIPE,
+        .kill_after = RN_HOUR,
+    };
+    char line[16];
+
+    EXPECT_EQ(rn_process_start(&p, &opt), 0);
+    read_line(p, line, sizeof line);
+    rn_ctx_cancel(ctx, 0);
+    EXPECT_EQ(rn_process_wait(ctx, p, &s), -ECANCELED);
+    EXPECT_EQ(s.signal, SIGTERM);
+    EXPECT_EQ(rn_now(), 0);
+    read_line(p, line, sizeof line);
+    EXPECT_STR(line, "done");
+    rn_process_free(p);
+    rn_ctx_release(ctx);
+}
+
+TEST_VIRTUAL(who_ignores_the_signal_is_killed_after_the_systems_grace)
+{
+    rn_ctx *ctx = rn_ctx_with_cancel(NULL);
+    rn_process *p;
+    rn_process_status s;
+    rn_process_options opt = {
+        .argv = SHELL(STUBBORN),
+        .out.kind = RN_STDIO_PIPE,
+        .kill_after = 20 * RN_MILLISECOND,
+    };
+
+    EXPECT_EQ(rn_process_start(&p, &opt), 0);
+    int grandchild = grandchild_of(p);
+    rn_ctx_cancel(ctx, 0);
+    EXPECT_EQ(rn_process_wait(ctx, p, &s), -ECANCELED);
+    EXPECT_EQ(s.signal, SIGKILL);
+    EXPECT(!process_lives(grandchild));
+    EXPECT_EQ(rn_now(), 0);
+    rn_process_free(p);
+    rn_ctx_release(ctx);
+}
+
 TEST_FIBER(a_stopped_program_hears_the_signal)
 {
     rn_ctx *ctx = rn_ctx_with_cancel(NULL);
