@@ -60,7 +60,7 @@ typedef struct rn_site {
 #define RN_LAST_BUT_ONE_8(a, ...) RN_LAST_BUT_ONE_7(__VA_ARGS__)
 #define RN_SITE_OF(fn_) RN_SITE(fn_)
 
-/* Bytes of a stack that can be asked for. */
+/* Bytes of a stack that can be asked for; where pages are large, the smallest are rounded up. */
 #define RN_STACK_MIN (32u << 10)
 #define RN_STACK_MAX (1u << 30)
 

@@ -29,6 +29,8 @@
 #define HOT_KEEP 256    /* hot stacks of a class that trimming leaves */
 #define GUARD_PAGES 4   /* a frame larger than this could jump over the guard */
 #define GUARD_BYTES_MIN (16u << 10)
+/* what a stack has at least beside its guard, whatever the size of a page */
+#define USABLE_BYTES_MIN (STACK_BYTES_MIN - GUARD_BYTES_MIN)
 #define GUARD_BATCH 16 /* slots that get their guards at once */
 
 struct magazine {
@@ -63,6 +65,7 @@ static struct {
     struct list slabs;
     uint64_t reserved;
     size_t guard_bytes;
+    uint32_t least_class; /* the smallest that has room beside its guard */
     uint32_t default_class;
 } pool = {.default_class = 3};
 
@@ -73,7 +76,7 @@ static size_t class_bytes(uint32_t order)
 
 static uint32_t class_for(size_t bytes)
 {
-    uint32_t order = 0;
+    uint32_t order = pool.least_class;
     while (class_bytes(order) < bytes)
         order++;
     return order;
@@ -85,6 +88,8 @@ void stack_configure(size_t bytes)
     pool.guard_bytes = page * GUARD_PAGES;
     if (pool.guard_bytes > GUARD_BYTES_MIN)
         pool.guard_bytes = page > GUARD_BYTES_MIN ? page : GUARD_BYTES_MIN;
+    pool.least_class = 0; /* with pages of 64 KiB even a guard is more than the smallest stack */
+    pool.least_class = class_for(pool.guard_bytes + USABLE_BYTES_MIN);
     pool.default_class = class_for(bytes * ANNOTATE_STACK_FACTOR);
 }
 
