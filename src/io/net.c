@@ -187,16 +187,6 @@ static int listen_fd(rn_ctx *ctx, const char *text, const rn_listen_config *conf
     return fd >= 0 ? fd : explain_listen(text, &target, fd);
 }
 
-/* Of a socket that may come from systemd. */
-static bool is_tcp(int fd)
-{
-    rn_address local = {.length = sizeof local.sockaddr};
-
-    if (os_socket_is_datagram(fd) != 0 || os_socket_local(fd, local.sockaddr, &local.length) != 0)
-        return false;
-    return address_family(&local) == AF_INET || address_family(&local) == AF_INET6;
-}
-
 int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *config, rn_fd *out)
 {
     static const rn_listen_config defaults;
@@ -215,7 +205,7 @@ int rn_listen(rn_ctx *ctx, const char *address, const rn_listen_config *config, 
         fd = listen_fd(ctx, address, config);
     if (fd < 0)
         return fd;
-    err = socket_watch(out, fd, is_tcp(fd));
+    err = socket_watch(out, fd, os_socket_is_tcp(fd)); /* what systemd passed may be anything */
     return err == 0 ? 0 : rn_error_with(err, "listen on %.120s: %s", address, rn_strerror(err));
 }
 

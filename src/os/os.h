@@ -166,6 +166,8 @@ int os_socket_local(int fd, void *address, uint32_t *length);
 int os_socket_peer(int fd, void *address, uint32_t *length);
 /* 1 when it is of datagrams, 0 when not, or a negative code. */
 int os_socket_is_datagram(int fd);
+/* TCP itself: a stream of an internet family may be of another protocol (SCTP, MPTCP). */
+bool os_socket_is_tcp(int fd);
 /* Ends the directions in events: OS_READABLE, OS_WRITABLE. */
 int os_socket_shutdown(int fd, int events);
 int os_socket_set(int fd, enum os_option option, int64_t value);

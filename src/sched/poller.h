@@ -103,7 +103,8 @@ static inline uint32_t poll_edges(struct poll_entry *entry, enum poll_queue queu
  * Whether a read would find nothing, so that it need not be tried: since a read that was short, at
  * `seen` edges, no further edge has come. Only of a POLL_STREAM. What arrives after such a read
  * makes an edge; but an end, an error, or the rest behind urgent data may have been there before
- * it, told with the same edge as the bytes. So once an event has said that, reads are tried.
+ * it, told with the same edge as the bytes. So once an event has said that, reads are tried. Other
+ * streams promise less: SCTP ends a read with each message, whatever comes behind it.
  */
 static inline bool poll_empty(struct poll_entry *entry, uint32_t seen)
 {

@@ -3,6 +3,11 @@
  * them.
  */
 #include "net.h"
+#include "sched/poller.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 extern char **environ;
 
@@ -45,10 +50,9 @@ static int in_child(const char *role, int count, const int *fds, bool for_us, co
 }
 
 /* As systemd makes it: blocking, and to be inherited. */
-static int plain_listener(int domain, int type, rn_address *at)
+static int bind_plainly(int fd, int type, rn_address *at)
 {
     socklen_t length = sizeof at->sockaddr;
-    int fd = socket(domain, type, 0);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
     EXPECT_EQ(bind(fd, (void *)&in, sizeof in), 0);
@@ -60,6 +64,11 @@ static int plain_listener(int domain, int type, rn_address *at)
     return fd;
 }
 
+static int plain_listener(int domain, int type, rn_address *at)
+{
+    return bind_plainly(socket(domain, type, 0), type, at);
+}
+
 TEST(sockets_of_systemd_are_taken_by_name_and_number)
 {
     rn_address at;
@@ -67,6 +76,18 @@ TEST(sockets_of_systemd_are_taken_by_name_and_number)
                   plain_listener(AF_INET, SOCK_DGRAM, &at),
                   plain_listener(AF_INET, SOCK_STREAM, &at)};
     EXPECT_EQ(in_child("serve", 3, fds, true, "http:dns:http"), 0);
+}
+
+/* A stream of an internet family, as SCTP's are, which fewer kernels have. */
+TEST(a_stream_that_is_not_tcp_is_read_until_it_is_empty)
+{
+    rn_address at;
+    int fds[1] = {socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)};
+
+    if (fds[0] < 0)
+        return; /* the kernel has no other stream, or an emulator does not know it */
+    bind_plainly(fds[0], SOCK_STREAM, &at);
+    EXPECT_EQ(in_child("stream", 1, fds, true, NULL), 0);
 }
 
 TEST(nothing_is_taken_that_was_passed_to_another_process)
@@ -84,6 +105,30 @@ TEST(what_is_no_socket_is_said)
 }
 
 /* ---- the child ---- */
+
+/* Whether a short read is taken to have left nothing. */
+static bool short_is_empty(rn_fd fd)
+{
+    struct poll_entry *entry = poll_hold(fd.handle);
+    EXPECT(entry != NULL);
+    bool stream = (entry->flags & POLL_STREAM) != 0;
+    poll_drop(entry);
+    return stream;
+}
+
+static void play_stream(void)
+{
+    rn_fd listener, conn, client;
+    rn_address local;
+    char text[RN_ADDRESS_TEXT];
+
+    EXPECT_OK(rn_listen(NULL, "systemd:0", NULL, &listener));
+    EXPECT_OK(rn_net_local(listener, &local));
+    EXPECT_OK(rn_dial(NULL, rn_address_text(&local, text), NULL, &client));
+    EXPECT_OK(rn_accept(NULL, listener, &conn));
+    EXPECT(!short_is_empty(conn));
+    expect_talk((struct conns){client, conn});
+}
 
 static void play_serve(void)
 {
@@ -110,6 +155,8 @@ static void play_serve(void)
     EXPECT_OK(rn_net_local(web, &local));
     EXPECT_OK(rn_dial(NULL, rn_address_text(&local, text), NULL, &client));
     EXPECT_OK(rn_accept(NULL, web, &conn));
+    EXPECT(short_is_empty(conn));
+    EXPECT(!short_is_empty(dns));
     expect_talk((struct conns){client, conn});
     int64_t nodelay = 0;
     EXPECT_OK(rn_net_get(conn, RN_NET_NODELAY, &nodelay));
@@ -147,6 +194,8 @@ static int part(int argc, char **argv)
         return 0;
     if (strcmp(role, "serve") == 0)
         play_serve();
+    else if (strcmp(role, "stream") == 0)
+        play_stream();
     else if (strcmp(role, "nothing") == 0)
         play_nothing();
     else

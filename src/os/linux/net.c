@@ -91,6 +91,14 @@ int os_socket_is_datagram(int fd)
     return type == SOCK_DGRAM;
 }
 
+bool os_socket_is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t length = sizeof protocol;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
+           protocol == IPPROTO_TCP;
+}
+
 int os_socket_shutdown(int fd, int events)
 {
     int how = events == OS_READABLE ? SHUT_RD : events == OS_WRITABLE ? SHUT_WR : SHUT_RDWR;
