@@ -50,13 +50,21 @@ static const char *const awake = "running or ready";
 /*
  * A racy look: a fiber that is just ending may be shown, or missed;
  * one that is just beginning may be shown twice.
+ *
+ * When it has ended, its stack may be trimmed under the look, and then it reads as zeros: so each
+ * pointer is read once.
  */
-void dump_fiber(int fd, const struct fiber *fiber)
+bool dump_fiber(int fd, const struct fiber *fiber)
 {
     struct fiber *f = (struct fiber *)fiber;
+    const rn_site *site = peek_owned(&f->site);
+    const char *name = peek_owned(&f->name);
     unsigned reason = load_relaxed(&f->reason);
 
-    dump_line(fd, f->id, f->name, reason == WAIT_NONE ? awake : wait_reason_name(reason), f->site);
+    if (site == NULL || name == NULL)
+        return false;
+    dump_line(fd, f->id, name, reason == WAIT_NONE ? awake : wait_reason_name(reason), site);
+    return true;
 }
 
 void dump_unborn(int fd, uint64_t id, const rn_site *site)
@@ -67,8 +75,7 @@ void dump_unborn(int fd, uint64_t id, const rn_site *site)
 static void dump_one(struct fiber *fiber, void *arg)
 {
     struct dump *dump = arg;
-    dump_fiber(dump->fd, fiber);
-    dump->count++;
+    dump->count += dump_fiber(dump->fd, fiber);
 }
 
 static void dump_seed(const struct seed *seed, void *arg)

@@ -3,10 +3,12 @@
 #define RN_DEBUG_DUMP_H
 
 #include <runnel/fiber.h>
+#include <stdbool.h>
 
 struct fiber;
 
-void dump_fiber(int fd, const struct fiber *fiber);
+/* False: it has ended, and nothing of it is left. */
+bool dump_fiber(int fd, const struct fiber *fiber);
 /* The same for one that has not begun to run, by what was noted of it. */
 void dump_unborn(int fd, uint64_t id, const rn_site *site);
 

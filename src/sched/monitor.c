@@ -35,7 +35,7 @@ void monitor_wake(void)
 
 void monitor_ask_dump(void)
 {
-    store_seq(&monitor.dump, 1);
+    store_seq(&monitor.dump, 1); /* E24 */
     store_seq(&monitor.asleep, 0);
     os_futex_wake(&monitor.asleep, 1);
 }
@@ -201,7 +201,8 @@ static void sleep_until_busy(void)
     store_seq(&monitor.asleep, 1);
     fence_heavy(); /* E17: sees a worker that left the idle list, or that one sees asleep */
     bool idle = load_relaxed(&idle_count) >= load_relaxed(&sched.active);
-    while (idle && load_acquire(&monitor.asleep) != 0 && load_relaxed(&monitor.tick) == 0)
+    while (idle && load_acquire(&monitor.asleep) != 0 && load_relaxed(&monitor.tick) == 0 &&
+           load_seq(&monitor.dump) == 0) /* E24: asked for before it was asleep */
         os_futex_wait(&monitor.asleep, 1, -1);
     store_relaxed(&monitor.asleep, 0);
 }
