@@ -13,6 +13,8 @@
 
 void (*fatal_context)(void);
 
+static atomic_u32 forked; /* 1: see forked_note */
+
 void fatal(const char *format, ...)
 {
     static atomic_u32 dying;
@@ -33,4 +35,16 @@ void fatal(const char *format, ...)
         backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), STDERR_FILENO);
     }
     abort();
+}
+
+void forked_note(void)
+{
+    store_relaxed(&forked, 1);
+}
+
+void check_not_forked(void)
+{
+    CHECK(load_relaxed(&forked) == 0,
+          "called in the child of a fork: the workers are in the parent; only exec, or starting "
+          "processes before the runtime, is possible");
 }

@@ -13,6 +13,7 @@
 #ifndef RN_SCHED_PARK_H
 #define RN_SCHED_PARK_H
 
+#include "base/check.h"
 #include "base/spinlock.h"
 #include "fiber/fiber.h"
 #include "sched/reasons.h"
@@ -80,8 +81,5 @@ void budget_spend(void);
 
 /* A random number of this worker or thread, below n. */
 uint32_t random_here(uint32_t n);
-
-/* Ends the process with a message when called in the child of a fork. */
-void check_not_forked(void);
 
 #endif

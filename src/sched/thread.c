@@ -13,7 +13,6 @@
 
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static atomic_u32 forked; /* 1 in the child of a fork that happened while the runtime ran */
 
 static __thread struct fiber *stand_in;
 
@@ -103,16 +102,9 @@ void thread_park(struct fiber *self, park_commit *commit, void *arg, enum wait_r
     store_relaxed(&self->reason, WAIT_NONE);
 }
 
-void check_not_forked(void)
-{
-    CHECK(load_relaxed(&forked) == 0,
-          "called in the child of a fork: the workers are in the parent; only exec, or starting "
-          "processes before the runtime, is possible");
-}
-
 void thread_after_fork(void)
 {
     if (load_acquire(&sched.state) != SCHED_OFF) /* otherwise nothing of it is in the parent */
-        store_relaxed(&forked, 1);
+        forked_note();
     here_worker = NULL;
 }

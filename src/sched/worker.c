@@ -130,6 +130,7 @@ static void ready_pinned(struct fiber *fiber)
 {
     struct worker *home = fiber->pinned;
 
+    check_not_forked();
     spin_lock(&home->inbox_lock);
     chain_push(&home->inbox, fiber);
     spin_unlock(&home->inbox_lock);
@@ -142,6 +143,7 @@ static void ready_foreign(struct fiber *fiber)
 {
     struct chain chain = {0};
 
+    check_not_forked();
     chain_push(&chain, fiber);
     inject_push(&chain);
     fence_full(); /* E4, where the only worker passes no heavy fence */
@@ -150,6 +152,7 @@ static void ready_foreign(struct fiber *fiber)
 
 static void ready_thread(struct fiber *fiber)
 {
+    check_not_forked();
     store_release(&fiber->woken, 1); /* E13: what the waker did is seen by the woken thread */
     os_futex_wake(&fiber->woken, 1); /* the stand-in may be gone: a wake of nobody does no harm */
 }
@@ -343,6 +346,8 @@ static void fiber_exit(struct fiber *self)
     if (unlikely(self->held != NULL))
         held_free(self);
     struct worker *worker = worker_here();
+    if (unlikely(worker == NULL))
+        check_not_forked(); /* there is nowhere to go on */
     if (unlikely(self->pinned != NULL))
         worker->pinned--;
     trace(worker, TRACE_EXIT, self->id);

@@ -1,9 +1,11 @@
 /* The runtime as a whole: rn_run, rn_start, rn_stop, the environment, fork. */
+#include "chan/chan.h"
 #include "core.h"
 #include "test.h"
 
 #include <dirent.h>
 #include <pthread.h>
+#include <runnel/mutex.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -404,6 +406,99 @@ TEST_DIES(sleeping_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
     die_as_child(sleep_in_child);
 }
 
+static int_chan before_fork;
+
+static void send_in_child(void)
+{
+    rn_send(NULL, before_fork, 1);
+}
+
+/* Another thread was in the middle of a send: the lock that it held, nobody releases here. */
+TEST_DIES(a_lock_that_was_held_at_the_fork_fails_loudly, "fork", SIGABRT)
+{
+    before_fork = rn_chan_make(int, 1);
+    store_relaxed(&rn_chan_untyped(before_fork)->lock.held, 1);
+    die_as_child(send_in_child);
+}
+
+static void wait_on_it(void *arg)
+{
+    int value;
+    (void)arg;
+    rn_recv(NULL, before_fork, &value);
+}
+
+static void *wait_on_it_too(void *arg)
+{
+    wait_on_it(arg);
+    return NULL;
+}
+
+TEST_DIES(waking_a_fiber_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
+{
+    before_fork = rn_chan_make(int, 0);
+    EXPECT_EQ(rn_go(wait_on_it, NULL), 0);
+    await_waiters(before_fork, 1);
+    die_as_child(send_in_child);
+}
+
+TEST_DIES(waking_a_pinned_fiber_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
+{
+    before_fork = rn_chan_make(int, 0);
+    EXPECT_EQ(rn_go_with(&(rn_go_options){.pinned = true}, wait_on_it, NULL), 0);
+    await_waiters(before_fork, 1);
+    die_as_child(send_in_child);
+}
+
+TEST_DIES(waking_a_thread_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
+{
+    pthread_t thread;
+
+    before_fork = rn_chan_make(int, 0);
+    EXPECT_EQ(pthread_create(&thread, NULL, wait_on_it_too, NULL), 0);
+    await_waiters(before_fork, 1);
+    die_as_child(send_in_child);
+}
+
+static void arm_in_child(void)
+{
+    rn_ctx_with_timeout(NULL, RN_SECOND);
+}
+
+TEST_DIES(a_timeout_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
+{
+    die_as_child(arm_in_child);
+}
+
+static void stop_in_child(void)
+{
+    rn_stop();
+}
+
+TEST_DIES(stopping_in_the_child_of_a_fork_fails_loudly, "fork", SIGABRT)
+{
+    die_as_child(stop_in_child);
+}
+
+static void use_alone_in_child(void)
+{
+    static rn_mutex mutex;
+    int_chan ch = rn_chan_make(int, 1);
+    int value = 0;
+
+    rn_mutex_lock(&mutex);
+    rn_mutex_unlock(&mutex);
+    EXPECT_EQ(rn_send(NULL, ch, 7), 0);
+    EXPECT_EQ(rn_recv(NULL, ch, &value), 0);
+    EXPECT_EQ(value, 7);
+    rn_chan_release(ch);
+}
+
+TEST_DIES(what_needs_nobody_else_works_in_the_child_of_a_fork, "^$", 0)
+{
+    die_as_child(use_alone_in_child);
+}
+
 static int fork_from_fiber(int argc, char **argv)
 {
     int status;
@@ -425,6 +520,26 @@ static int fork_from_fiber(int argc, char **argv)
 TEST_DIES(a_fiber_in_the_child_of_a_fork_fails_loudly_and_the_parent_goes_on, "fork", 0)
 {
     exit(rn_run(fork_from_fiber, 0, NULL));
+}
+
+static int return_in_child(int argc, char **argv)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)argc, (void)argv;
+    EXPECT(child >= 0);
+    if (child != 0) {
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT(WIFSIGNALED(status));
+        EXPECT_EQ(WTERMSIG(status), SIGABRT);
+    }
+    return 0;
+}
+
+TEST_DIES(a_fiber_that_ends_in_the_child_of_a_fork_fails_loudly, "fork", 0)
+{
+    exit(rn_run(return_in_child, 0, NULL));
 }
 
 static int rerun_in_child(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include "base/asym.h"
+#include "base/check.h"
 #include "base/spinlock.h"
 #include "pause.h"
 
@@ -40,6 +41,7 @@
 void spin_wait(unsigned spins)
 {
     if (spins >= SPIN_STEPS_MAX) {
+        check_not_forked(); /* who held it at the fork is in the parent */
         sched_yield();
         return;
     }
@@ -130,6 +132,7 @@ int os_thread_start(struct os_thread *out, void (*main)(void *arg), void *arg, c
 
 void os_thread_join(struct os_thread thread)
 {
+    check_not_forked(); /* it is in the parent */
     pthread_join((pthread_t)thread.handle, NULL);
 }
 
