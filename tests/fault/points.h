@@ -14,7 +14,8 @@
     POINT(void *, realloc, NULL, (void *old, size_t size), (old, size))                            \
     POINT(void *, aligned_alloc, NULL, (size_t align, size_t size), (align, size))                 \
     POINT(int, os_reserve, -ENOMEM, (void **out, size_t bytes), (out, bytes))                      \
-    POINT(int, os_guard, -ENOMEM, (void *at, size_t bytes, bool *split), (at, bytes, split))       \
+    POINT(int, os_guard, -ENOMEM, (void *at, size_t bytes, size_t stride, unsigned count),         \
+          (at, bytes, stride, count))                                                              \
     POINT(int, os_thread_start, -EAGAIN,                                                           \
           (struct os_thread * out, void (*main)(void *), void *arg, const char *name),             \
           (out, main, arg, name))                                                                  \
