@@ -20,8 +20,8 @@
 #define MS_MAX 86400000ll /* a day; epoll_wait takes an int */
 
 /*
- * 1: there is only epoll_wait, which knows milliseconds: the kernel is older than 5.11, or a sandbox
- * refuses a call that is younger than its list, with whatever code it likes.
+ * 1: there is only epoll_wait, which knows milliseconds: the kernel is older than 5.11, or a
+ * sandbox refuses a call that is younger than its list, with whatever code it likes.
  */
 static atomic_u32 coarse;
 
