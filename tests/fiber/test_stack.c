@@ -1,5 +1,6 @@
 /* Stacks: sizes, guards, reuse, and the message of an overflow. */
 #include "core.h"
+#include "fiber/dig.h"
 #include "test.h"
 
 #include <signal.h>
@@ -7,17 +8,6 @@
 #include <unistd.h>
 
 #define DEEP_BYTES 16384
-
-/* Uses at least bytes of stack, and really touches them. */
-__attribute__((noinline)) static int dig(size_t bytes)
-{
-    volatile char space[1024];
-    for (size_t i = 0; i < sizeof space; i += 256)
-        space[i] = (char)bytes;
-    int below = bytes > sizeof space ? dig(bytes - sizeof space) : 0;
-    __asm__ volatile("" : : "r"(space) : "memory"); /* each call keeps a frame of its own */
-    return below + space[512] - space[256];
-}
 
 struct digger {
     size_t bytes;

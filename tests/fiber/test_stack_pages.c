@@ -1,5 +1,6 @@
 /* Stacks where the kernel's pages are larger than the smallest stack, as on some aarch64. */
 #include "core.h"
+#include "fiber/dig.h"
 #include "test.h"
 
 #include <unistd.h>
@@ -14,17 +15,6 @@ long sysconf(int name)
     return name == _SC_PAGESIZE ? PAGE_BYTES : -1;
 }
 #endif
-
-/* Uses at least bytes of stack, and really touches them. */
-__attribute__((noinline)) static int dig(size_t bytes)
-{
-    volatile char space[1024];
-    for (size_t i = 0; i < sizeof space; i += 256)
-        space[i] = (char)bytes;
-    int below = bytes > sizeof space ? dig(bytes - sizeof space) : 0;
-    __asm__ volatile("" : : "r"(space) : "memory"); /* each call keeps a frame of its own */
-    return below + space[512] - space[256];
-}
 
 static void dig_once(void *arg)
 {
