@@ -18,7 +18,8 @@
  *     retains, and the publish that made it. At 0 it goes to `dead`, and whoever unlocks frees it.
  *   - waiting: the receiver found nothing, and looks again when there is something in its bell.
  *   - ended: the bell is closed; nothing is pushed any more.
- *   - selected: the bell has an element whenever a message waits.
+ *   - selected: the bell has an element whenever a message waits, unless a select has heard it
+ *     since the receiver last came; making the case puts that right.
  */
 #ifndef RN_KIT_PUBSUB_PARTS_H
 #define RN_KIT_PUBSUB_PARTS_H
